@@ -36,12 +36,6 @@ def test_model_families_are_held_apart() -> None:
     assert set(_contracts()["families"]["modules"]) == wanted
 
 
-def test_a_layer_that_exists_is_required() -> None:
-    layers = " | ".join(_contracts()["layers"]["layers"]).split(" | ")
-    optional = {name.strip("()") for name in layers if name.startswith("(")}
-    assert not optional & _parts(PACKAGE), "take the parentheses away in pyproject.toml"
-
-
 def test_every_folder_with_code_is_a_package() -> None:
     folders = {path.parent for path in PACKAGE.rglob("*.py")}
     assert not [str(f) for f in folders if not (f / "__init__.py").is_file()]
