@@ -30,7 +30,7 @@ def test_a_family_that_is_absent_has_no_folders(root: Path) -> None:
 
 
 def test_an_absent_file_skips_its_test(root: Path) -> None:
-    with pytest.raises(pytest.skip.Exception, match="no golden sdan/pairs.json"):
+    with pytest.raises(pytest.skip.Exception, match=r"no golden sdan/pairs\.json"):
         golden_file("sdan", "pairs.json")
 
 
