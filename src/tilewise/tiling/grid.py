@@ -1,0 +1,74 @@
+"""Which grid of tiles a page gets, and where the page lies on it."""
+
+from __future__ import annotations
+
+import math
+
+from tilewise.errors import SourceError
+from tilewise.records import Fit, Grid
+from tilewise.tiling.config import TilingConfig
+
+
+def hd_grid(width: int, height: int, cfg: TilingConfig) -> Fit:
+    """Fit a page onto the largest grid that keeps its aspect ratio.
+
+    The long side takes as many tiles as ``cfg.max_tiles`` allows; the short side is padded to
+    whole tiles. Without ``cfg.upscale`` a page whose long side fits into those tiles keeps its
+    own pixels on the fewest tiles that hold it, and is padded on both axes.
+
+    A page longer than the reference can resize (its short side would get less than one pixel)
+    is given one pixel here, where the reference fails. One tile along the long side is always
+    within the limit, so every page has a grid from ``max_tiles=1`` up.
+
+    Args:
+        width, height: page size in pixels.
+        cfg: tile side, tile limit and whether to enlarge.
+
+    Returns:
+        The fit, with ``grid.tiles <= cfg.max_tiles``, in the orientation of the page.
+
+    Raises:
+        SourceError: the page has no pixels.
+
+    Source: InternLM-XComposer2-4KHD (arXiv 2404.06512), section 3.2, and the order of
+    operations of the published preprocessing.
+    """
+    if width < 1 or height < 1:
+        raise SourceError(
+            f"the page is {width}x{height} px; at least 1x1 is allowed. Check how it was decoded."
+        )
+    is_portrait = width < height  # a square is not
+    long, short = (height, width) if is_portrait else (width, height)
+    fit_long, fit_short = _fitted(long, short, cfg)
+    grid_long, grid_short = math.ceil(fit_long / cfg.tile), math.ceil(fit_short / cfg.tile)
+    pad_long = (grid_long * cfg.tile - fit_long) // 2  # an odd pixel goes to the far side
+    pad_short = (grid_short * cfg.tile - fit_short) // 2
+    return Fit(
+        grid=Grid(grid_short, grid_long) if is_portrait else Grid(grid_long, grid_short),
+        tile=cfg.tile,
+        page_width=width,
+        page_height=height,
+        width=fit_short if is_portrait else fit_long,
+        height=fit_long if is_portrait else fit_short,
+        left=pad_short if is_portrait else pad_long,
+        top=pad_long if is_portrait else pad_short,
+    )
+
+
+def _fitted(long: int, short: int, cfg: TilingConfig) -> tuple[int, int]:
+    """Size in pixels at which the page is put on its canvas, long side first."""
+    ratio = long / short
+    side = _tiles_along(ratio, cfg.max_tiles) * cfg.tile
+    if not cfg.upscale and long <= side:
+        return long, short
+    # Dividing by the rounded ratio, then truncating, is the published order: 700 x 300 at 25
+    # tiles gives 1007 rows where exact arithmetic gives 1008.
+    return side, max(1, int(side / ratio))
+
+
+def _tiles_along(ratio: float, max_tiles: int) -> int:
+    """Most tiles along the long side of a page of this ratio (1 or more)."""
+    count = 1
+    while (count + 1) * math.ceil((count + 1) / ratio) <= max_tiles:
+        count += 1
+    return count

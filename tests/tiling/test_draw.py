@@ -1,0 +1,83 @@
+"""Pictures show what the tiles hold, at any page size and with any text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tilewise.records import Box, Evidence, Page
+from tilewise.tiling.config import TilingConfig
+from tilewise.tiling.draw import ACCENT, LONG_SIDE, MARKS, draw_evidence, draw_tiles
+from tilewise.tiling.layout import plan
+from tilewise.tiling.partition import cut
+
+GREY = 128
+SIZES = [(336, 336), (3840, 2160), (816, 5133), (1, 4000), (4000, 1), (20, 10), (1680, 1000)]
+
+
+def _page(width: int, height: int) -> Page:
+    pixels = np.full((height, width, 3), GREY, np.uint8)
+    return Page(pixels=pixels, name="Übersicht 2024 €.pdf", number=2, total=3)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("has_global", [True, False])
+def test_tiles_are_drawn_within_the_limit(size: tuple[int, int], has_global: bool) -> None:
+    cfg = TilingConfig(max_tiles=25, has_global=has_global)
+    page = _page(*size)
+    tiles = cut(page, cfg)
+    before = tiles.canvas.copy()
+    image = draw_tiles(page, tiles, plan(tiles.fit.grid, cfg), [("Memory", "1.2 GB " * 20)])
+    assert image.mode == "RGB"
+    assert 400 < max(image.size) <= LONG_SIDE
+    np.testing.assert_array_equal(tiles.canvas, before)
+
+
+def test_every_inner_tile_border_is_a_line_and_padding_is_hatched() -> None:
+    cfg = TilingConfig(max_tiles=6)
+    page = _page(1200, 700)
+    tiles = cut(page, cfg)
+    image = np.asarray(draw_tiles(page, tiles, plan(tiles.fit.grid, cfg))).astype(int)
+    assert tiles.fit.grid == (3, 2)
+    on_line = (image == ACCENT).all(axis=2)
+    drawn = 1008  # neither enlarged nor shrunk
+    drawn = 1008  # neither enlarged nor shrunk
+    top = int(np.flatnonzero(on_line.sum(axis=1) > 900)[0])
+    left = int(np.flatnonzero(on_line[top])[0])
+    for col in (1, 2):
+        assert on_line[top + 60 : top + 300, left + 336 * col].all()
+    assert on_line[top + 336, left + 80 : left + 330].all()
+    padding = image[top + 4 : top + 30, left + 200 : left + 320]
+    page_part = image[top + 120 : top + 300, left + 100 : left + 320]
+    assert len(np.unique(padding.reshape(-1, 3), axis=0)) >= 2
+    assert (page_part == GREY).all()
+    assert on_line[top : top + 600, left + drawn - 1].all()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_evidence_is_drawn_on_any_page(size: tuple[int, int]) -> None:
+    width, height = size
+    boxes = [
+        Box(0, 0, width, height),
+        Box(width - 1, height - 1, width, height),
+        Box(width / 2, 0, width / 2, 0),
+    ]
+    found = [
+        Evidence(page=1, box=box, text="Größe 1.204,50 €\n" * n) for n, box in enumerate(boxes)
+    ]
+    image = draw_evidence(_page(width, height), found)
+    assert image.mode == "RGB"
+    assert max(image.size) <= LONG_SIDE
+    assert (np.asarray(image) == MARKS[0]).all(axis=2).any()
+
+
+def test_marked_text_keeps_its_colour_while_the_page_fades() -> None:
+    item = Evidence(page=1, box=Box(400, 400, 600, 440), text="12")
+    image = draw_evidence(_page(1000, 1000), [item])
+    assert image.getpixel((500, 420)) == (GREY, GREY, GREY)
+    assert image.getpixel((100, 900)) != (GREY, GREY, GREY)
+
+
+def test_a_page_without_evidence_is_drawn_as_it_is() -> None:
+    page = _page(1000, 1000)
+    np.testing.assert_array_equal(np.asarray(draw_evidence(page, [])), page.pixels)
