@@ -50,7 +50,9 @@ def test_a_pil_image_with_an_orientation_is_turned_once() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_a_damaged_exif_block_leaves_the_picture_as_stored(kind: str, caplog) -> None:
+def test_a_damaged_exif_block_leaves_the_picture_as_stored(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
     data = saved(scene(), kind, exif=b"Exif\0\0" + b"XX not a header")
     assert pixels_of(data).shape == (32, 48, 3)
     if kind != "JPEG":  # Pillow reads that one by itself, and passes over the damage
@@ -316,7 +318,7 @@ def test_the_srgb_profile_changes_nothing() -> None:
     ("mode", "profile"), [("RGB", b"no profile at all"), ("CMYK", _matrix_profile(True))]
 )
 def test_a_profile_that_does_not_fit_is_said_and_left_out(
-    mode: str, profile: bytes, caplog
+    mode: str, profile: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = saved(scene().convert(mode), "TIFF", icc_profile=profile)
     assert np.array_equal(pixels_of(data), np.asarray(scene().convert(mode).convert("RGB")))

@@ -1,5 +1,7 @@
 """Arrays and PIL images as sources."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -73,7 +75,7 @@ def test_a_pil_image_without_pixels_is_refused() -> None:
         open_source(Image.new("RGB", (0, 5)))
 
 
-def test_a_lazily_opened_pil_image_of_a_cut_file_is_refused(tmp_path) -> None:
+def test_a_lazily_opened_pil_image_of_a_cut_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.png"
     path.write_bytes(saved(Image.effect_noise((64, 64), 50), "PNG")[:-500])
     with Image.open(path) as picture, pytest.raises(SourceError, match="cut short"):

@@ -1,0 +1,42 @@
+"""The bundled demo pages are what the demo says they are."""
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import pypdfium2
+import pytest
+
+from tilewise.sources.pages import open_source
+
+DEMO = Path(str(resources.files("tilewise"))) / "assets" / "demo"
+SIZES = {
+    "invoice.pdf": (595, 842, "pt"),
+    "poster.png": (3840, 1600, "px"),
+    "report.png": (2480, 3508, "px"),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_demo_page_is_small_and_of_its_size(name: str) -> None:
+    assert (DEMO / name).stat().st_size < 600_000
+    with open_source(DEMO / name) as source:
+        width, height, unit = source.size(1)
+        assert source.count == 1
+        assert (round(width), round(height), unit) == SIZES[name]
+        assert 0.005 < (source.page(1).pixels.min(axis=2) < 128).mean() < 0.3
+
+
+def test_every_demo_page_has_questions() -> None:
+    asked = json.loads((DEMO / "questions.json").read_text(encoding="utf-8"))
+    assert [entry["file"] for entry in asked] == list(SIZES)
+    for entry in asked:
+        assert 3 <= len(entry["questions"]) <= 4
+        assert all(item["question"] and item["answer"] for item in entry["questions"])
+
+
+def test_the_invoice_says_the_answers_in_its_text_layer() -> None:
+    entry = json.loads((DEMO / "questions.json").read_text(encoding="utf-8"))[0]
+    with pypdfium2.PdfDocument(DEMO / "invoice.pdf") as document:
+        text = document[0].get_textpage().get_text_range()
+    assert all(item["answer"] in text for item in entry["questions"])
