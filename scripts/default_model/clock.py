@@ -1,0 +1,50 @@
+"""Training budgets in CPU-minutes: schedules are functions of the share of the budget used."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+
+class Clock:
+    """Counts this process's CPU time on top of what earlier runs of the stage used."""
+
+    def __init__(self, budget_min: float, used_min: float = 0.0) -> None:
+        self.budget_min = budget_min
+        self._before = used_min
+        self._start = time.process_time()
+        self._wall = time.monotonic()
+
+    @property
+    def used_min(self) -> float:
+        """CPU-minutes used, earlier runs included."""
+        return self._before + (time.process_time() - self._start) / 60
+
+    @property
+    def share(self) -> float:
+        """Used part of the budget, 0 to 1."""
+        return min(1.0, self.used_min / self.budget_min)
+
+    @property
+    def left_s(self) -> float:
+        """Wall seconds left, at the rate so far."""
+        done = self.used_min - self._before
+        rate = (time.monotonic() - self._wall) / max(done, 1e-6)
+        return max(0.0, self.budget_min - self.used_min) * rate
+
+
+def ramp_down(share: float, hold: float = 0.3, floor: float = 0.05) -> float:
+    """Learning-rate factor: constant for ``hold`` of the budget, then linear to ``floor``."""
+    if share <= hold:
+        return 1.0
+    return 1.0 - (1.0 - floor) * (share - hold) / (1.0 - hold)
+
+
+def say(stage: str, clock: Clock, text: str) -> None:
+    """One line of progress."""
+    minutes = clock.left_s / 60
+    print(
+        f"{stage} {clock.used_min:6.1f} of {clock.budget_min:.0f} CPU-min, {minutes:.0f} min left: {text}",
+        flush=True,
+    )
+    sys.stdout.flush()

@@ -1,0 +1,132 @@
+"""Stage 1: the encoder learns what every slot of a tile holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from default_model.clock import Clock, ramp_down, say
+from default_model.tiles import Tile, mixed_tiles, synthetic_tiles
+from tilewise.models.nano.config import EncoderConfig
+from tilewise.models.nano.encoder import Dense, Encoder
+from tilewise.models.nano.slots import IGNORE
+
+BATCH = 10
+PEAK_LR = 3e-3
+BLANK_WEIGHT = 0.5
+
+
+def ink(tiles: list[Tile]) -> Tensor:
+    """Tiles → (n, 1, 336, 336) float32, 1 for black."""
+    stack = np.stack([t.pixels for t in tiles])
+    return torch.from_numpy(1.0 - stack.astype(np.float32) / 255.0)[:, None]
+
+
+def dense_loss(out: Dense, tiles: list[Tile], blank_weight: float = BLANK_WEIGHT) -> Tensor:
+    """Reading loss: characters on all slots, links and places where characters stand."""
+    char = torch.from_numpy(np.stack([t.targets.char for t in tiles]))
+    link = torch.from_numpy(np.stack([t.targets.link for t in tiles]))
+    place = torch.from_numpy(np.stack([t.targets.place for t in tiles]))
+    weight = torch.ones(out.char.shape[1])
+    weight[0] = blank_weight
+    read = F.cross_entropy(out.char, char, weight=weight, ignore_index=IGNORE, reduction="sum")
+    stands = char > 0
+    count = stands.sum().clamp(min=1)
+    follows = F.cross_entropy(out.link, link, ignore_index=IGNORE, reduction="sum")
+    off = F.smooth_l1_loss(out.place, place, reduction="none", beta=0.2).sum(1)[stands].sum()
+    return read / (count * 1.6) + 0.5 * follows / count + 0.5 * off / count
+
+
+@torch.inference_mode()
+def reading(encoder: nn.Module, tiles: list[Tile]) -> dict[str, float]:
+    """Shares of characters: right class in the true slot, found as non-blank, right link."""
+    out = encoder(ink(tiles))
+    char = torch.from_numpy(np.stack([t.targets.char for t in tiles]))
+    link = torch.from_numpy(np.stack([t.targets.link for t in tiles]))
+    stands = char > 0
+    best = out.char[:, 1:].argmax(1) + 1
+    found = out.char.softmax(1)[:, 0] < 0.5
+    blank = (char == 0) & found
+    return {
+        "identity": float((best == char)[stands].float().mean()),
+        "found": float(found[stands].float().mean()),
+        "false": float(blank.sum() / stands.sum()),
+        "link": float((out.link.argmax(1) == link)[stands].float().mean()),
+    }
+
+
+def train_encoder(
+    work: Path,
+    minutes: float,
+    seed: int,
+    real: Path | None,
+    peak_lr: float = PEAK_LR,
+    name: str = "encoder",
+) -> None:
+    """Train for ``minutes`` CPU-minutes; goes on from ``work``/encoder.pt where there is one."""
+    torch.set_num_threads(int(os.environ.get("TILEWISE_THREADS", "1")))
+    torch.manual_seed(seed)
+    encoder = Encoder(EncoderConfig()).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        encoder.parameters(), lr=peak_lr, betas=(0.9, 0.98), weight_decay=0.02
+    )
+    state_file = work / f"{name}.pt"
+    step, used = 0, 0.0
+    if state_file.exists():
+        state = torch.load(state_file, weights_only=True)
+        encoder.load_state_dict(state["model"])
+        if state["stage_minutes"] == minutes:
+            optimizer.load_state_dict(state["optimizer"])
+            step, used = state["step"], state["used_min"]
+    clock = Clock(minutes, used)
+    held = {
+        "seen fonts": list(islice(synthetic_tiles(7001, test=True), 24)),
+        "unseen font": list(islice(synthetic_tiles(7002, test=True, unseen_font=True), 24)),
+    }
+    stream = mixed_tiles(seed + step, real)
+    mean_loss, last_said = 0.0, clock.used_min
+    while clock.share < 1.0:
+        for group in optimizer.param_groups:
+            group["lr"] = peak_lr * min(1.0, (step + 1) / 50) * ramp_down(clock.share, 0.3, 0.02)
+        loss = _step(encoder, optimizer, stream)
+        step += 1
+        mean_loss = loss if step == 1 else 0.98 * mean_loss + 0.02 * loss
+        if clock.used_min - last_said > 2.0 or clock.share >= 1.0:
+            last_said = clock.used_min
+            encoder.eval()
+            report = {k: reading(encoder, v) for k, v in held.items()}
+            encoder.train()
+            shown = "; ".join(
+                f"{k} " + " ".join(f"{a} {b:.3f}" for a, b in v.items()) for k, v in report.items()
+            )
+            say(name, clock, f"step {step} loss {mean_loss:.3f}; {shown}")
+            save_atomically(
+                {"model": encoder.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
+                 "used_min": clock.used_min, "stage_minutes": minutes},
+                state_file,
+            )  # fmt: skip
+
+
+def _step(encoder: Encoder, optimizer: torch.optim.Optimizer, stream: Iterator[Tile]) -> float:
+    tiles = list(islice(stream, BATCH))
+    loss = dense_loss(encoder(ink(tiles).to(memory_format=torch.channels_last)), tiles)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def save_atomically(state: dict[str, object], path: Path) -> None:
+    """Write a state file so that a kill leaves the old one or the new one, never a half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)

@@ -1,0 +1,1 @@
+"""Models that read pages, one folder a family."""

@@ -1,0 +1,66 @@
+"""The protocol that both engine and pipeline know a model by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from tilewise.records import Evidence, Page, Plan, Tiles, Turn
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total) while a reader works, e.g. ("tiles", 8, 21)."""
+
+
+class Cache(Protocol):
+    """What a reader keeps between steps: keys and values, and its own notes on the pages."""
+
+    @property
+    def length(self) -> int:
+        """Positions filled, padding included."""
+
+
+class Reader(Protocol):
+    """A model that reads pages.
+
+    A prompt is the reader's own value. ``prefill`` takes a batch of prompts and, if the caller
+    has one, the cache of an earlier prefill of the *same single prompt's pages*: then only what
+    is new is computed. Logits are float32 ``(batch, vocabulary)``.
+    """
+
+    name: str
+    context: int
+    default_tiles: int
+
+    def raster_size(self, width_pt: float, height_pt: float, max_tiles: int) -> tuple[int, int]:
+        """Pixels at which a vector page of this size in points is best rendered."""
+
+    def tiles(self, page: Page, max_tiles: int) -> Tiles:
+        """Resize, pad and cut a page."""
+
+    def plan(self, width: int, height: int, max_tiles: int) -> Plan:
+        """The image sequence that a page of this size will give, before anything runs."""
+
+    def prompt(self, turns: Sequence[Turn], pages: Sequence[Tiles]) -> Any:
+        """Turns and pages → a prompt. Raises PromptError if it is empty or over ``context``."""
+
+    def prefill(
+        self, prompts: Sequence[Any], cache: Any | None = None, progress: Progress | None = None
+    ) -> tuple[Tensor, Any]:
+        """Run prompts; return the logits of the next id and the cache."""
+
+    def decode(self, ids: Tensor, cache: Any) -> Tensor:
+        """Append one id a prompt, (batch,), and return the logits of the next."""
+
+    def stop_ids(self) -> frozenset[int]:
+        """Ids that end an answer."""
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Ids of one answer → text; a tail that is no whole character yet is left out."""
+
+    def evidence(self, cache: Any, row: int = 0) -> tuple[Evidence, ...]:
+        """Where the ids decoded so far stand on the pages, if the reader knows."""
+
+    def is_found(self, ids: Sequence[int]) -> bool:
+        """False where the answer says that the pages do not hold it."""

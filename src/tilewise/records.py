@@ -1,0 +1,186 @@
+"""Frozen values passed between stages.
+
+Sizes are ``(width, height)`` in pixels, arrays are ``(rows, cols, ...)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewise.errors import SourceError
+
+Pixels = NDArray[np.uint8]
+
+NEWLINE = -1
+"""Plan entry of the learned separator at the end of a row of visual tokens."""
+
+VIEW_SEPARATOR = -2
+"""Plan entry of the learned separator between the global and the local view."""
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of a page; right and bottom are exclusive."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Page:
+    """One image to be read: uint8 RGB ``(height, width, 3)``."""
+
+    pixels: Pixels
+    name: str
+    number: int = 1
+    total: int = 1
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        if self.pixels.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+            raise SourceError(
+                f"{self.name}: a page is {self.pixels.dtype} {shape}; "
+                "uint8 (height, width, 3) with at least one pixel is allowed."
+            )
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.pixels.shape[0])
+
+
+class Grid(NamedTuple):
+    """Columns × rows of tiles."""
+
+    cols: int
+    rows: int
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles."""
+        return self.cols * self.rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """Where a page of ``page_width`` × ``page_height`` lies on its canvas of tiles.
+
+    The page is resized to ``width`` × ``height`` and padded by ``left``, ``top`` and
+    what is missing on the right and at the bottom.
+    """
+
+    grid: Grid
+    tile: int
+    page_width: int
+    page_height: int
+    width: int
+    height: int
+    left: int
+    top: int
+
+    @property
+    def canvas_width(self) -> int:
+        """Width of the padded canvas in pixels."""
+        return self.grid.cols * self.tile
+
+    @property
+    def canvas_height(self) -> int:
+        """Height of the padded canvas in pixels."""
+        return self.grid.rows * self.tile
+
+    def to_page(self, box: Box) -> Box:
+        """Carry a box from canvas pixels to page pixels, cut to the page."""
+        sx, sy = self.page_width / self.width, self.page_height / self.height
+        return Box(
+            min(max((box.left - self.left) * sx, 0.0), self.page_width),
+            min(max((box.top - self.top) * sy, 0.0), self.page_height),
+            min(max((box.right - self.left) * sx, 0.0), self.page_width),
+            min(max((box.bottom - self.top) * sy, 0.0), self.page_height),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tiles:
+    """The canvas of one page, cut.
+
+    ``local`` is uint8 ``(rows * cols, tile, tile, 3)``, row by row; ``canvas`` is the padded
+    page ``(canvas_height, canvas_width, 3)`` from which a family makes its global view.
+    """
+
+    local: Pixels
+    canvas: Pixels
+    fit: Fit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """The image sequence of one page as integers, before it is a tensor.
+
+    ``entries`` is int32 ``(length,)``: ``NEWLINE``, ``VIEW_SEPARATOR``, or the index of a visual
+    token in encoder order (global view first if there is one, then tiles row by row, each
+    tile's tokens row by row).
+    """
+
+    entries: NDArray[np.int32]
+    tokens_per_tile: int
+    has_global: bool
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+Role = Literal["user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One message of a conversation."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Where an answer stands: a box in pixels of page ``page`` (1-based among the pages asked)."""
+
+    page: int
+    box: Box
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A piece of a streamed answer; ``text`` never ends inside a character."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole answer with what it cost.
+
+    ``first_s`` is seconds to the first character, ``total_s`` to the last; ``confidence`` is the
+    product of the probabilities of the chosen ids, or None where a reader gives none.
+    ``is_complete`` is False where a limit cut the answer before the reader ended it.
+    """
+
+    text: str
+    evidence: tuple[Evidence, ...]
+    is_found: bool
+    confidence: float | None
+    prompt_tokens: int
+    new_tokens: int
+    first_s: float
+    total_s: float
+    is_complete: bool = True

@@ -1,0 +1,1 @@
+"""Pages with questions and true answers, made from a seed."""
