@@ -1,0 +1,282 @@
+"""``tilewise ask``: questions about pages, answers as a stream."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from tilewise.cli.files import check_picture_path, numbered, save_picture
+from tilewise.cli.progress import ANSWER, ProgressLine
+from tilewise.errors import PromptError, SourceError
+from tilewise.records import Answer
+
+if TYPE_CHECKING:
+    from tilewise.engine.generate import Limits
+    from tilewise.engine.session import Conversation
+    from tilewise.sources.source import Source
+
+STDIN: Final = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskOptions:
+    """What the command line says, apart from sources and question."""
+
+    model: str | None
+    max_tiles: int | None
+    pages: str | None
+    per_page: bool
+    max_new_tokens: int | None
+    as_json: bool
+    chat: bool
+    draw: Path | None
+    password: str | None
+    threads: int | None
+    progress: bool | None
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True, metavar="SOURCES... QUESTION")
+@click.option("--model", metavar="NAME", help="A name from `tilewise models`, or a folder.")
+@click.option("--max-tiles", type=click.IntRange(min=1), help="Tile budget of all pages together.")
+@click.option("--pages", metavar="RANGE", help="Pages of each source, e.g. 1-3,7.  [default: all]")
+@click.option("--per-page", is_flag=True, help="Answer for each page on its own.")
+@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Where to cut the answer.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object an answer.")
+@click.option("--chat", is_flag=True, help="Take more questions on the same pages, line by line.")
+@click.option("--draw", type=click.Path(path_type=Path), help="Mark the answer on a picture.")
+@click.option("--password", metavar="TEXT", help="Opens encrypted PDFs.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
+@click.option("--progress/--no-progress", default=None, help="[default: if a terminal]")
+def ask(words: tuple[str, ...], **options: Any) -> None:
+    """Answer QUESTION about SOURCES, which are images or PDFs, or - for standard input.
+
+    With --chat the question may be left out; more are read from standard input, one a line.
+    """
+    settings = AskOptions(**options)
+    names, question = _split(words, settings)
+    if settings.draw is not None:
+        check_picture_path(settings.draw)
+    _run(names, question, settings)
+
+
+def _split(words: tuple[str, ...], settings: AskOptions) -> tuple[list[str], str | None]:
+    """Tell sources from the question, which is the last word."""
+    *names, last = words
+    is_source = last == STDIN or _exists(last)
+    if settings.chat and (not names or is_source):
+        names, question = list(words), None
+    else:
+        question = last
+    if not names:
+        raise click.UsageError(f"There is one argument, {last!r}; give SOURCES and a QUESTION.")
+    if question is not None and is_source:
+        raise click.UsageError(
+            f"The last argument, {last!r}, is a source; put a QUESTION after it."
+        )
+    if settings.chat and settings.per_page:
+        raise click.UsageError("--chat and --per-page exclude each other; leave one out.")
+    if names.count(STDIN) > 1 or (settings.chat and STDIN in names):
+        raise click.UsageError("Standard input can be read once: as one source or by --chat.")
+    return names, question
+
+
+def _exists(name: str) -> bool:
+    """Whether there is a file, pipe or device of that name."""
+    try:
+        return Path(name).exists() and not Path(name).is_dir()
+    except (OSError, ValueError):  # longer than a path may be, or with a zero byte
+        return False
+
+
+def _run(names: list[str], question: str | None, settings: AskOptions) -> None:
+    from tilewise.engine.generate import Limits
+    from tilewise.engine.session import check_question
+    from tilewise.models.folders import DEFAULT
+    from tilewise.models.load import load
+    from tilewise.pipeline import converse, places
+
+    if question is not None:
+        check_question(question)
+    is_streamed = sys.stdout.isatty() and not settings.as_json
+    progress = ProgressLine(settings.progress, skip=ANSWER if is_streamed else "")
+    limits = Limits()
+    if settings.max_new_tokens is not None:
+        limits = Limits(max_new_tokens=settings.max_new_tokens)
+    use_threads(settings.threads)
+    with ExitStack() as stack:
+        stack.callback(progress.clear)
+        opened = [stack.enter_context(open_named(name, settings.password)) for name in names]
+        count = len(places(opened, settings.pages)) if settings.per_page else 1
+        talks = converse(
+            opened,
+            load(settings.model or DEFAULT),
+            max_tiles=settings.max_tiles,
+            pages=settings.pages,
+            per_page=settings.per_page,
+            progress=progress,
+        )
+        asking = _Asking(limits=limits, settings=settings, progress=progress)
+        if settings.chat:
+            _chat(asking, next(talks), question)
+            return
+        assert question is not None  # _split sees to it
+        for index, talk in enumerate(talks):
+            asking.answer(talk, question, index, count)
+
+
+def open_named(name: str, password: str | None) -> Source:
+    """Open a path, or standard input if it is ``-``."""
+    from tilewise.sources.pages import MAX_PIPE_BYTES, open_source
+
+    if name != STDIN:
+        return open_source(name, password=password)
+    data = sys.stdin.buffer.read(MAX_PIPE_BYTES + 1)
+    if len(data) > MAX_PIPE_BYTES:
+        raise SourceError(
+            f"standard input holds over {MAX_PIPE_BYTES >> 20} MiB; save it to a file first."
+        )
+    return open_source(data, password=password, name="standard input")
+
+
+def use_threads(threads: int | None) -> None:
+    """Set the number of threads that torch computes with, if one is given."""
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """How each question of one command is asked and its answer printed."""
+
+    limits: Limits
+    settings: AskOptions
+    progress: ProgressLine
+
+    def answer(self, talk: Conversation, question: str, index: int = 0, count: int = 1) -> None:
+        """Ask once and print the stream or a JSON object; then draw. ``index`` of ``count``."""
+        label = _page_label(talk) if count > 1 else ""
+        answer: Answer | None = None
+        for event in talk.ask(question, self.limits, self.progress):
+            if isinstance(event, Answer):
+                answer = event
+            elif not self.settings.as_json:
+                self.progress.clear()
+                click.echo(label + event.text, nl=False)
+                label = ""
+        self.progress.clear()
+        assert answer is not None  # a conversation ends with one
+        if self.settings.as_json:
+            click.echo(json.dumps(record(talk, question, answer), ensure_ascii=False))
+        else:
+            click.echo(label)
+        if not answer.is_complete:
+            click.echo(
+                f"The answer was cut after {answer.new_tokens} tokens; raise --max-new-tokens "
+                "or ask for less.",
+                err=True,
+            )
+        if self.settings.draw is not None:
+            _draw(talk, answer, numbered(self.settings.draw, index, count))
+
+
+def _chat(asking: _Asking, talk: Conversation, question: str | None) -> None:
+    """Answer line by line until the input ends; a question that fails does not end it."""
+    failed = 0
+    for line in _questions(question):
+        try:
+            _answer_in_chat(asking, talk, line)
+        except PromptError as err:
+            failed += 1
+            asking.progress.clear()
+            click.echo(f"Error: {err}", err=True)
+    if failed and not sys.stdin.isatty():
+        raise click.exceptions.Exit(1)
+
+
+def _answer_in_chat(asking: _Asking, talk: Conversation, question: str) -> None:
+    """Answer; where earlier turns leave no room, drop them, say so, and answer."""
+    try:
+        asking.answer(talk, question)
+    except PromptError:
+        if not talk.turns:
+            raise
+        talk.forget()
+        click.echo("The conversation is full; it starts anew on the same pages.", err=True)
+        asking.answer(talk, question)
+
+
+def _questions(first: str | None) -> Iterator[str]:
+    """The first question, then the lines of standard input that are not empty."""
+    if first is not None:
+        yield first
+    is_terminal = sys.stdin.isatty()
+    while True:
+        if is_terminal:
+            click.echo("> ", nl=False, err=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        if line.strip():
+            yield line.strip()
+
+
+def record(talk: Conversation, question: str, answer: Answer) -> dict[str, Any]:
+    """What ``--json`` prints of an answer.
+
+    Boxes are [left, top, right, bottom] in pixels of the page of that number, whose size in
+    pixels ``pages`` gives; numbers count from 1 in their source.
+    """
+    pages = talk.pages
+    return {
+        "question": question,
+        "answer": answer.text,
+        "found": answer.is_found,
+        "confidence": answer.confidence,
+        "complete": answer.is_complete,
+        "boxes": [
+            {
+                "source": pages[item.page - 1].name,
+                "page": pages[item.page - 1].number,
+                "box": [round(edge, 1) for edge in item.box],
+                "text": item.text,
+            }
+            for item in answer.evidence
+        ],
+        "pages": [
+            {
+                "source": page.name,
+                "page": page.number,
+                "width": page.width,
+                "height": page.height,
+                "grid": list(tiles.fit.grid),
+            }
+            for page, tiles in zip(pages, talk.tiles, strict=True)
+        ],
+        "tokens": {"prompt": answer.prompt_tokens, "answer": answer.new_tokens},
+        "seconds": {"first": round(answer.first_s, 3), "total": round(answer.total_s, 3)},
+        "model": talk.reader.name,
+    }
+
+
+def _draw(talk: Conversation, answer: Answer, path: Path) -> None:
+    """One picture for each page asked about; several are numbered."""
+    from tilewise.tiling.draw import draw_evidence
+
+    for index, page in enumerate(talk.pages):
+        marks = [item for item in answer.evidence if item.page == index + 1]
+        save_picture(draw_evidence(page, marks), numbered(path, index, len(talk.pages)))
+
+
+def _page_label(talk: Conversation) -> str:
+    page = talk.pages[0]
+    return f"{page.name}: " if page.total == 1 else f"{page.name}, page {page.number}: "

@@ -1,0 +1,41 @@
+"""``tilewise``: the group of commands, and how every one of them ends."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from tilewise import __version__
+from tilewise.cli.ask import ask
+from tilewise.cli.demo import demo
+from tilewise.cli.models import models
+from tilewise.cli.show import show
+from tilewise.errors import TilewiseError
+
+INTERRUPTED: Final = 130
+"""Exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
+
+
+class Program(click.Group):
+    """Turns errors raised on purpose into one line and exit status 1, Ctrl-C into status 130."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except TilewiseError as err:
+            raise click.ClickException(str(err)) from err
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tilewise")
+def main() -> None:
+    """Ask questions about pages: images and PDFs, read tile by tile."""
+
+
+for command in (ask, show, demo, models):
+    main.add_command(command)

@@ -1,0 +1,91 @@
+"""``tilewise show``: how a page will be read, and what that will cost."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tilewise.cli.files import check_picture_path, numbered, save_picture
+
+if TYPE_CHECKING:
+    from tilewise.engine.cost import Cost
+    from tilewise.engine.session import Conversation
+
+
+@click.command()
+@click.argument("source")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("tiles.png"),
+    show_default=True,
+    help="Picture to write; several pages are numbered.",
+)
+@click.option("--model", metavar="NAME", help="A name from `tilewise models`, or a folder.")
+@click.option("--max-tiles", type=click.IntRange(min=1), help="Tile budget of each page.")
+@click.option("--pages", metavar="RANGE", default="1", show_default=True, help="E.g. 1-3,7.")
+@click.option("--password", metavar="TEXT", help="Opens an encrypted PDF.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
+def show(
+    source: str,
+    output: Path,
+    model: str | None,
+    max_tiles: int | None,
+    pages: str,
+    password: str | None,
+    threads: int | None,
+) -> None:
+    """Draw the tiles, padding and global view of SOURCE, and say what asking will cost.
+
+    Seconds and memory are estimates: a line through two short runs of the reader on this machine.
+    """
+    check_picture_path(output)
+
+    from tilewise.cli.ask import open_named, use_threads
+    from tilewise.engine.cost import measure
+    from tilewise.models.folders import DEFAULT
+    from tilewise.models.load import load
+    from tilewise.pipeline import converse, places
+
+    use_threads(threads)
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_named(source, password))
+        count = len(places([opened], pages))
+        reader = load(model or DEFAULT)
+        cost = measure(reader)
+        talks = converse([opened], reader, max_tiles=max_tiles, pages=pages, per_page=True)
+        for index, talk in enumerate(talks):
+            _show_page(talk, cost, numbered(output, index, count))
+
+
+def _show_page(talk: Conversation, cost: Cost, path: Path) -> None:
+    """Print the table of one page and write its picture."""
+    from tilewise.tiling.draw import draw_tiles
+
+    (page,), (tiles,), (limit,) = talk.pages, talk.tiles, talk.max_tiles
+    fit = tiles.fit
+    plan = talk.reader.plan(page.width, page.height, limit)
+    pixels = fit.canvas_width * fit.canvas_height
+    right = fit.canvas_width - fit.width - fit.left
+    bottom = fit.canvas_height - fit.height - fit.top
+    estimates = (
+        ("Seconds", f"about {cost.seconds(len(plan)):.1f} to the first character"),
+        ("Memory", f"about {cost.memory_bytes(len(plan), pixels) / 2**20:,.0f} MiB"),
+    )
+    table = (
+        ("Page", f"{page.name}, {page.number} of {page.total}, {page.width} x {page.height} px"),
+        ("Read at", f"{fit.width} x {fit.height} px"),
+        ("Grid", f"{fit.grid.cols} x {fit.grid.rows} = {fit.grid.tiles} tiles of {fit.tile} px"),
+        ("Padding", f"left {fit.left}, top {fit.top}, right {right}, bottom {bottom} px"),
+        ("Tokens", f"{len(plan):,}, the context holds {talk.reader.context:,}"),
+        *estimates,
+        ("Model", talk.reader.name),
+    )
+    for name, value in table:
+        click.echo(f"{name:<8} {value}")
+    save_picture(draw_tiles(page, tiles, plan, estimates), path)
+    click.echo(f"{'Picture':<8} {path}\n")

@@ -1,0 +1,1 @@
+"""Running a reader: choosing ids, streaming answers, batches, conversations. Knows no model."""

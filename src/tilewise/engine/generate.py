@@ -1,0 +1,160 @@
+"""Prefill, then decode, as generators of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import exp
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tilewise.engine.sampling import choose, log_probs
+from tilewise.errors import ConfigError
+from tilewise.models.reader import Progress, Reader
+from tilewise.records import Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When an answer ends at the latest; the reader's context is a limit of its own."""
+
+    max_new_tokens: int = 4096
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ConfigError(
+                f"max_new_tokens is {self.max_new_tokens}; at least 1 is needed to answer."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One id chosen for one row.
+
+    ``text`` is what the answer grew by: whole characters, or nothing while one is unfinished.
+    ``is_stop`` marks the id that ends the answer; it carries no text.
+    """
+
+    id: int
+    text: str
+    log_prob: float
+    is_stop: bool
+
+
+@dataclass(slots=True)
+class Draft:
+    """An answer while it grows: its ids without the stop id, its text, its cost."""
+
+    ids: list[int] = field(default_factory=list)
+    text: str = ""
+    log_prob: float = 0.0
+    is_complete: bool = False
+    first_s: float | None = None
+    total_s: float = 0.0
+
+    def add(self, reader: Reader, token: int, log_prob: float) -> Step:
+        """Take the next id and say what it adds."""
+        self.log_prob += log_prob
+        if token in reader.stop_ids():
+            self.is_complete = True
+            return Step(id=token, text="", log_prob=log_prob, is_stop=True)
+        self.ids.append(token)
+        whole = reader.text(self.ids)
+        grown = whole[len(self.text) :] if whole.startswith(self.text) else ""
+        self.text += grown
+        return Step(id=token, text=grown, log_prob=log_prob, is_stop=False)
+
+    def mark(self, elapsed_s: float) -> None:
+        """Note the time since the question, after a step of this row."""
+        if self.first_s is None and (self.text or self.is_complete):
+            self.first_s = elapsed_s
+        self.total_s = elapsed_s
+
+    def answer(self, reader: Reader, cache: Any, row: int, prompt_tokens: int) -> Answer:
+        """The finished answer, with the evidence that the cache holds at this moment."""
+        return Answer(
+            text=self.text,
+            evidence=reader.evidence(cache, row),
+            is_found=reader.is_found(self.ids),
+            confidence=exp(self.log_prob),
+            prompt_tokens=prompt_tokens,
+            new_tokens=len(self.ids),
+            first_s=self.total_s if self.first_s is None else self.first_s,
+            total_s=self.total_s,
+            is_complete=self.is_complete,
+        )
+
+
+def generate(
+    reader: Reader,
+    prompt: Any,
+    cache: Any | None = None,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Step]:
+    """Answer one prompt, id by id.
+
+    Args:
+        reader: the model.
+        prompt: what ``reader.prompt`` made.
+        cache: of an earlier prefill of the same pages, to be used up; only what is new is run.
+        limits: when to end at the latest.
+        progress: told of the reader's work before the first step.
+
+    Raises:
+        WeightsError: the reader gives no usable logits.
+    """
+    logits, cache = prefill(reader, [prompt], cache, progress)
+    for (step,) in decode(reader, logits, cache, [Draft()], limits or Limits()):
+        assert step is not None  # a single row is live until the end
+        yield step
+
+
+@torch.inference_mode()
+def prefill(
+    reader: Reader, prompts: list[Any], cache: Any | None = None, progress: Progress | None = None
+) -> tuple[Tensor, Any]:
+    """Run prompts without gradients: logits (batch, vocabulary) and the cache."""
+    return reader.prefill(prompts, cache, progress)
+
+
+def decode(
+    reader: Reader, logits: Tensor, cache: Any, drafts: list[Draft], limits: Limits
+) -> Iterator[tuple[Step | None, ...]]:
+    """Decode all rows of a prefill together until each has ended.
+
+    Args:
+        reader: the model.
+        logits: (batch, vocabulary), of the first id of each answer.
+        cache: as prefill left it; it grows with every step.
+        drafts: one a row, grown in place.
+        limits: when to end at the latest.
+
+    Yields:
+        A step for each row, None for rows that had ended before. At that moment the cache holds
+        the ids before this step, so ``reader.evidence`` lacks the newest one until the next.
+    """
+    ended = [False] * len(drafts)
+    for count in range(1, limits.max_new_tokens + 1):
+        ids = choose(logits)
+        steps = _add(reader, ids, log_probs(logits, ids), drafts, ended)
+        ended = [
+            done or (s is not None and s.is_stop) for done, s in zip(ended, steps, strict=True)
+        ]
+        is_last = all(ended) or count == limits.max_new_tokens or cache.length >= reader.context
+        yield steps
+        if is_last:
+            return
+        with torch.inference_mode():
+            logits = reader.decode(ids, cache)
+
+
+def _add(
+    reader: Reader, ids: Tensor, scores: Tensor, drafts: list[Draft], ended: list[bool]
+) -> tuple[Step | None, ...]:
+    rows = zip(drafts, ended, ids.tolist(), scores.tolist(), strict=True)
+    return tuple(
+        None if done else draft.add(reader, token, score) for draft, done, token, score in rows
+    )

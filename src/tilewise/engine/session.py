@@ -1,0 +1,99 @@
+"""A conversation about some pages, which are encoded and run once however much is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter
+from typing import Any
+
+from tilewise.engine.generate import Draft, Limits, decode, prefill
+from tilewise.errors import PromptError
+from tilewise.models.reader import Progress, Reader
+from tilewise.records import Answer, Page, Piece, Tiles, Turn
+
+
+class Conversation:
+    """Questions and answers about the same pages.
+
+    It keeps the tiles of its pages and the reader's cache of them, so that a second question
+    costs its own tokens only. Earlier turns belong to the prompt until ``forget`` is called.
+    One question runs at a time; an answer may be abandoned half-way (close the iterator), then
+    its turn does not count.
+
+    Args:
+        reader: the model.
+        pages: the pages asked about, in order; may be empty for a reader that allows it.
+        max_tiles: tile budget of each page, as many as pages.
+        clock: seconds, for ``first_s`` and ``total_s``.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        pages: Sequence[Page],
+        max_tiles: Sequence[int],
+        *,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        self.reader = reader
+        self.pages = tuple(pages)
+        self.max_tiles = tuple(max_tiles)
+        self.turns: tuple[Turn, ...] = ()
+        self._tiles: tuple[Tiles, ...] | None = None
+        self._cache: Any | None = None
+        self._clock = clock
+
+    @property
+    def tiles(self) -> tuple[Tiles, ...]:
+        """The pages, cut. Done when first needed, so that a first answer's time includes it."""
+        if self._tiles is None:
+            pairs = zip(self.pages, self.max_tiles, strict=True)
+            self._tiles = tuple(self.reader.tiles(page, limit) for page, limit in pairs)
+        return self._tiles
+
+    def ask(
+        self, question: str, limits: Limits | None = None, progress: Progress | None = None
+    ) -> Iterator[Piece | Answer]:
+        """Ask a question.
+
+        Args:
+            question: one message of the user.
+            limits: when the answer ends at the latest.
+            progress: told ("tiles" | "prefill" | "answer", done, total) as work goes on.
+
+        Yields:
+            Pieces of text as they come, then one Answer with the whole.
+
+        Raises:
+            PromptError: the question is empty or, with pages and earlier turns, too long.
+            WeightsError: the reader gives no usable output.
+        """
+        limits = limits or Limits()
+        began = self._clock()
+        check_question(question)
+        turns = (*self.turns, Turn(role="user", text=question))
+        prompt = self.reader.prompt(turns, self.tiles)
+        earlier, self._cache = self._cache, None  # interrupted work leaves no cache behind
+        logits, cache = prefill(self.reader, [prompt], earlier, progress)
+        draft, filled = Draft(), cache.length
+        for (step,) in decode(self.reader, logits, cache, [draft], limits):
+            draft.mark(self._clock() - began)
+            if progress is not None:
+                progress("answer", len(draft.ids), limits.max_new_tokens)
+            self._cache = cache  # whole at this point, so an abandoned answer leaves it usable
+            if step is not None and step.text:
+                yield Piece(text=step.text)
+            self._cache = None
+        self._cache = cache
+        self.turns = (*turns, Turn(role="assistant", text=draft.text))
+        yield draft.answer(self.reader, cache, 0, filled)
+
+    def forget(self) -> None:
+        """Drop the turns so far; the pages and what was computed from them stay."""
+        self.turns = ()
+
+
+def check_question(question: str) -> None:
+    """Raise PromptError for a question without a visible character."""
+    if not question.strip():
+        raise PromptError('the question is empty; ask something, e.g. "What is the title?".')

@@ -1,0 +1,139 @@
+"""The one flow: sources become pages, pages and a question become an answer.
+
+``ask`` is all of it; ``converse`` is what remains when sources are open and a reader is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from tilewise.engine.budget import check_context, share_tiles
+from tilewise.engine.generate import Limits
+from tilewise.engine.session import Conversation, check_question
+from tilewise.errors import SourceError
+from tilewise.models.folders import DEFAULT
+from tilewise.models.load import load
+from tilewise.models.reader import Progress, Reader
+from tilewise.records import Page, Piece
+from tilewise.sources.pages import SourceLike, open_source
+from tilewise.sources.ranges import parse_page_range
+from tilewise.sources.source import Source
+
+
+def ask(
+    sources: SourceLike | Sequence[SourceLike],
+    question: str,
+    *,
+    model: str | Path | Reader = DEFAULT,
+    max_tiles: int | None = None,
+    pages: str | None = None,
+    per_page: bool = False,
+    max_new_tokens: int | None = None,
+    password: str | None = None,
+    progress: Progress | None = None,
+) -> Iterator[str]:
+    """Ask a question about pages and get the answer as it is made.
+
+    Nothing happens before the first piece is taken.
+
+    Args:
+        sources: one source or a list of them: paths, bytes of files, PIL images, arrays.
+        question: what to ask, in one message.
+        model: a name, a folder, or a reader that ``load`` gave.
+        max_tiles: tile budget that all pages share, at least one each; default, the reader's own.
+        pages: e.g. ``"1-3,7"``, of each source; default, all.
+        per_page: answer for each page on its own, each with the whole tile budget.
+        max_new_tokens: where to cut the answer; default 4096.
+        password: opens encrypted PDFs.
+        progress: called with (stage, done, total); stages are sources, tiles, prefill, answer.
+
+    Yields:
+        Text that joins to the answer; with ``per_page`` a newline between two answers.
+
+    Raises:
+        SourceError, PromptError, WeightsError, ConfigError: with one sentence for the user.
+    """
+    check_question(question)
+    limits = Limits() if max_new_tokens is None else Limits(max_new_tokens=max_new_tokens)
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(open_source(item, password=password)) for item in _listed(sources)
+        ]
+        reader = load(model) if isinstance(model, str | Path) else model
+        talks = converse(
+            opened, reader, max_tiles=max_tiles, pages=pages, per_page=per_page, progress=progress
+        )
+        for number, talk in enumerate(talks):
+            if number:
+                yield "\n"
+            for event in talk.ask(question, limits, progress):
+                if isinstance(event, Piece):
+                    yield event.text
+
+
+def converse(
+    sources: Sequence[Source],
+    reader: Reader,
+    *,
+    max_tiles: int | None = None,
+    pages: str | None = None,
+    per_page: bool = False,
+    progress: Progress | None = None,
+) -> Iterator[Conversation]:
+    """Start conversations about the pages of open sources; arguments as in ``ask``.
+
+    Yields:
+        One conversation about all pages, or with ``per_page`` one for each page in turn. Its
+        ``ask`` gives Pieces and an Answer.
+
+    Raises:
+        SourceError: no sources, a page that is not there or cannot be decoded.
+        PromptError: more pages than the reader's context can hold.
+        ConfigError: ``max_tiles`` is below 1.
+    """
+    chosen = places(sources, pages)
+    for group in ([place] for place in chosen) if per_page else [chosen]:
+        budget = share_tiles(reader.default_tiles if max_tiles is None else max_tiles, len(group))
+        pairs = list(zip(group, budget, strict=True))
+        check_context(reader, (_pixel_size(*place, reader, n) for place, n in pairs), budget)
+        taken: list[Page] = []
+        for (source, number), tiles in pairs:
+            taken.append(source.page(number, partial(reader.raster_size, max_tiles=tiles)))
+            if progress is not None:
+                progress("sources", len(taken), len(pairs))
+        yield Conversation(reader, taken, budget)
+
+
+def places(sources: Sequence[Source], pages: str | None = None) -> list[tuple[Source, int]]:
+    """The pages that a range chooses from each source, as (source, number from 1).
+
+    Raises:
+        SourceError: no sources, or a range that one of them does not hold.
+    """
+    if not sources:
+        raise SourceError("no source is given; at least one is needed.")
+    return [
+        (source, number)
+        for source in sources
+        for number in (
+            range(1, source.count + 1)
+            if pages is None
+            else parse_page_range(pages, source.count, source.name)
+        )
+    ]
+
+
+def _listed(sources: SourceLike | Sequence[SourceLike]) -> Sequence[SourceLike]:
+    """One source as a list of one; paths, bytes and arrays are sequences too, but sources here."""
+    return sources if isinstance(sources, list | tuple) else [cast(SourceLike, sources)]
+
+
+def _pixel_size(source: Source, number: int, reader: Reader, max_tiles: int) -> tuple[int, int]:
+    width, height, unit = source.size(number)
+    if unit == "pt":
+        return reader.raster_size(width, height, max_tiles)
+    return int(width), int(height)

@@ -1,0 +1,1 @@
+"""Weights on disk: reading them, checking them, putting them into modules."""

@@ -1,0 +1,91 @@
+"""The command line as a process: signals, pipes, what is imported, what is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("tiny_program.py")
+ENDLESS = {"TINY_HURRY": "-1000", "TINY_CONTEXT": "1000000"}
+
+
+def start(folder: Path, *words: str, **env: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, str(PROGRAM), *words],
+        cwd=folder,
+        env={**os.environ, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("extra", [[], ["--draw", "out.png"], ["--progress"]])
+def test_ctrl_c_in_mid_answer_leaves_no_mess(folder: Path, extra: list[str]) -> None:
+    before = sorted(folder.rglob("*"))
+    words = ["ask", "a.png", "What?", "--model", "tiny", "--max-new-tokens", "100000", *extra]
+    with start(folder, *words, **ENDLESS) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(3), "the answer has begun"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    assert b"Aborted" not in err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_reader_of_the_pipe_that_goes_away_ends_it_quietly(folder: Path) -> None:
+    words = ["ask", "a.png", "What?", "--model", "tiny", "--max-new-tokens", "100000"]
+    with start(folder, *words, **ENDLESS) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(3)
+        process.stdout.close()
+        err = process.stderr.read()
+        assert process.wait(timeout=30) != 0
+    assert err == b""
+
+
+def test_the_answer_streams_before_it_is_complete(folder: Path) -> None:
+    words = ["ask", "a.png", "What?", "--model", "tiny", "--max-new-tokens", "100000"]
+    with start(folder, *words, **ENDLESS) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1)
+        time.sleep(0.05)
+        assert process.poll() is None
+        process.kill()
+
+
+def test_an_error_is_one_line_and_no_traceback(folder: Path) -> None:
+    with start(folder, "ask", "nowhere.png", "What?", "--model", "tiny") as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, b"")
+    assert err == b"Error: nowhere.png does not exist; check the path.\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["ask", "--help"], ["--version"], ["ask", "a.png"], ["nonsense"]]
+)
+def test_help_and_argument_errors_do_not_import_torch(folder: Path, words: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from tilewise.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit:\n    assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
