@@ -1,6 +1,6 @@
 """Build real pages for the default reader from documentation packages of Debian.
 
-    python scripts/build_real_pages.py --minutes 15
+    nice -n 10 python scripts/build_real_pages.py --minutes 15
 
 Documents are HTML, printed to PDF by Chromium on papers of many sizes, and PDF. Each page kept
 becomes grey pixels and the glyphs of its text layer (see ``tilewise.synth.real``). Documents are
@@ -76,6 +76,7 @@ class Build:
     kept: Counter[tuple[str, str]] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     heldout: set[int] = field(default_factory=set)
+    made: int = 0  # pages of this run, not those found from an earlier one
 
     def quota(self, package: Package, split: RealSplit) -> int:
         """Pages wanted of a package in a split."""
@@ -160,6 +161,7 @@ def make_shard(
                     browser = None
                 continue
             build.kept[split, document.package.name] += len(found)
+            build.made += len(found)
             pages += found
     finally:
         if browser is not None:
@@ -296,9 +298,8 @@ def report(build: Build, split: RealSplit, done: int, total: int) -> None:
     count = sum(n for (s, _), n in build.kept.items() if s == split)
     goal = sum(build.quota(p, split) for p in PACKAGES)
     spent = build.seconds()
-    made = sum(build.kept.values())
-    want = sum(build.quota(p, s) for p in PACKAGES for s in SPLITS)
-    left = min(60 * build.minutes - spent, spent * (want - made) / max(made, 1))
+    want = sum(build.quota(p, s) for p in PACKAGES for s in SPLITS) - sum(build.kept.values())
+    left = min(60 * build.minutes - spent, spent * want / max(build.made, 1))
     print(
         f"{split} shard {done}/{total}: {count}/{goal} pages, "
         f"{spent:.0f} s CPU, about {max(left, 0):.0f} s left",

@@ -30,6 +30,9 @@ FLAGS: Final = (
 )
 
 
+MEEK: Final = ("setpriv", "--bounding-set=-sys_nice") if shutil.which("setpriv") else ()
+"""Run by root, Chromium would raise its own priority; this takes the right to do so from it."""
+
 UNFLOAT: Final = """
 for (const element of document.querySelectorAll("*"))
   if (["fixed", "sticky"].includes(getComputedStyle(element).position))
@@ -54,15 +57,15 @@ class BrowserError(Exception):
 
 
 class Browser:
-    """A Chromium driven through a pipe; use it as a context manager."""
+    """A Chromium driven through a pipe, as nice as its caller; use it as a context manager."""
 
-    def __init__(self, program: str, nice: int = 10) -> None:
+    def __init__(self, program: str) -> None:
         self._profile = tempfile.mkdtemp(prefix="tilewise-chromium-")
         (child_in, self._out), (self._in, child_out) = os.pipe(), os.pipe()
         # the browser reads at 3 and writes at 4, so ours must not lie there
         far = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (child_in, child_out)]
-        command = [program, *FLAGS, f"--user-data-dir={self._profile}", "about:blank"]
-        line = f'exec nice -n {nice} "$@" 3<&{far[0]} 4>&{far[1]} {far[0]}<&- {far[1]}>&-'
+        command = [*MEEK, program, *FLAGS, f"--user-data-dir={self._profile}", "about:blank"]
+        line = f'exec "$@" 3<&{far[0]} 4>&{far[1]} {far[0]}<&- {far[1]}>&-'
         self._process = subprocess.Popen(
             ["bash", "-c", line, "bash", *command],
             pass_fds=far,
@@ -76,11 +79,11 @@ class Browser:
         self._ids = itertools.count(1)
         self._session: str | None = None
         self._events: set[str] = set()
-        target = self._call("Target.createTarget", {"url": "about:blank"})["targetId"]
-        attached = self._call("Target.attachToTarget", {"targetId": target, "flatten": True})
-        self._session = attached["sessionId"]
-        self._call("Page.enable")
-        self._call("Emulation.setScriptExecutionDisabled", {"value": True})
+        try:
+            self._open_tab()
+        except BrowserError:
+            self.close()
+            raise
 
     def __enter__(self) -> Browser:
         return self
@@ -106,7 +109,7 @@ class Browser:
             os.close(fd)
         shutil.rmtree(self._profile, ignore_errors=True)
 
-    def pdf(self, url: str, settings: PrintSettings, timeout_s: float = 20) -> bytes:
+    def pdf(self, url: str, settings: PrintSettings, timeout_s: float = 60) -> bytes:
         """Print one page to PDF.
 
         Raises:
@@ -134,6 +137,13 @@ class Browser:
         )
         return base64.b64decode(reply["data"])
 
+    def _open_tab(self) -> None:
+        opened = self._call("Target.createTarget", {"url": "about:blank"}, timeout_s=90)
+        to = {"targetId": opened["targetId"], "flatten": True}
+        self._session = self._call("Target.attachToTarget", to)["sessionId"]
+        self._call("Page.enable")
+        self._call("Emulation.setScriptExecutionDisabled", {"value": True})
+
     def _settle(self) -> None:
         """Let what floats above the page stand in it, so that it covers no text."""
         self._call("Emulation.setScriptExecutionDisabled", {"value": False})
@@ -150,7 +160,7 @@ class Browser:
         self._call("DOM.disable")
 
     def _call(
-        self, method: str, params: dict[str, Any] | None = None, timeout_s: float = 20
+        self, method: str, params: dict[str, Any] | None = None, timeout_s: float = 60
     ) -> dict[str, Any]:
         number = next(self._ids)
         message: dict[str, Any] = {"id": number, "method": method, "params": params or {}}

@@ -20,6 +20,7 @@ from tilewise.synth.text_layer import (
     normalise_char,
     picture,
     read_layer,
+    without_text,
 )
 
 SCALE = 2.0
@@ -246,3 +247,8 @@ def test_figures_are_painted_over_on_demand_only(page: RealPage) -> None:
     hidden = boxed.without_figures()
     assert np.ptp(hidden[10:110, 10:400]) == 0
     assert np.ptp(boxed.pixels[10:110, 10:400]) > 100
+
+
+def test_a_picture_behind_text_is_no_figure(page: RealPage) -> None:
+    boxes = np.array([[40, 10, 400, 110], [600, 500, 800, 600]], np.float32)
+    np.testing.assert_array_equal(without_text(boxes, page.chars), boxes[1:])

@@ -124,9 +124,15 @@ def picture(
         brk[keep],
     )
     figures = layer.figures * np.array([sx, sy, sx, sy], np.float32)
-    figures[:, [1, 3]] -= top
-    figures[:, [1, 3]] = figures[:, [1, 3]].clip(0, pixels.shape[0])
-    return pixels, glyphs, figures[figures[:, 3] - figures[:, 1] >= 1]
+    figures[:, [1, 3]] = (figures[:, [1, 3]] - top).clip(0, pixels.shape[0])
+    return pixels, glyphs, without_text(figures[figures[:, 3] - figures[:, 1] >= 1], glyphs)
+
+
+def without_text(figures: Floats, glyphs: Glyphs) -> Floats:
+    """The boxes (k, 4) that hold no glyph; the others are backgrounds rather than figures."""
+    x, y = glyphs.x[:, None], glyphs.y[:, None]
+    left, top, right, bottom = figures.T
+    return figures[~((x > left) & (x < right) & (y > top) & (y < bottom)).any(0)]
 
 
 def flaw(layer: Layer) -> str | None:
