@@ -97,6 +97,18 @@ def _exists(name: str) -> bool:
 
 
 def _run(names: list[str], question: str | None, settings: AskOptions) -> None:
+    """Open the sources, which is quick and may fail; then import what is slow, and ask."""
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_named(name, settings.password)) for name in names]
+        is_streamed = sys.stdout.isatty() and not settings.as_json
+        progress = ProgressLine(settings.progress, skip=ANSWER if is_streamed else "")
+        stack.callback(progress.clear)
+        _ask_opened(opened, question, settings, progress)
+
+
+def _ask_opened(
+    opened: list[Source], question: str | None, settings: AskOptions, progress: ProgressLine
+) -> None:
     from tilewise.engine.generate import Limits
     from tilewise.engine.session import check_question
     from tilewise.models.folders import DEFAULT
@@ -105,31 +117,26 @@ def _run(names: list[str], question: str | None, settings: AskOptions) -> None:
 
     if question is not None:
         check_question(question)
-    is_streamed = sys.stdout.isatty() and not settings.as_json
-    progress = ProgressLine(settings.progress, skip=ANSWER if is_streamed else "")
     limits = Limits()
     if settings.max_new_tokens is not None:
         limits = Limits(max_new_tokens=settings.max_new_tokens)
     use_threads(settings.threads)
-    with ExitStack() as stack:
-        stack.callback(progress.clear)
-        opened = [stack.enter_context(open_named(name, settings.password)) for name in names]
-        count = len(places(opened, settings.pages)) if settings.per_page else 1
-        talks = converse(
-            opened,
-            load(settings.model or DEFAULT),
-            max_tiles=settings.max_tiles,
-            pages=settings.pages,
-            per_page=settings.per_page,
-            progress=progress,
-        )
-        asking = _Asking(limits=limits, settings=settings, progress=progress)
-        if settings.chat:
-            _chat(asking, next(talks), question)
-            return
-        assert question is not None  # _split sees to it
-        for index, talk in enumerate(talks):
-            asking.answer(talk, question, index, count)
+    count = len(places(opened, settings.pages)) if settings.per_page else 1
+    talks = converse(
+        opened,
+        load(settings.model or DEFAULT),
+        max_tiles=settings.max_tiles,
+        pages=settings.pages,
+        per_page=settings.per_page,
+        progress=progress,
+    )
+    asking = _Asking(limits=limits, settings=settings, progress=progress)
+    if settings.chat:
+        _chat(asking, next(talks), question)
+        return
+    assert question is not None  # _split sees to it
+    for index, talk in enumerate(talks):
+        asking.answer(talk, question, index, count)
 
 
 def open_named(name: str, password: str | None) -> Source:

@@ -73,12 +73,16 @@ def _ask_page(
     progress = ProgressLine(skip=ANSWER)
     with ExitStack() as stack:
         stack.callback(progress.clear)
+        began = perf_counter()
         source = stack.enter_context(open_source(path, name=path.name))
         (talk,) = converse([source], reader, max_tiles=max_tiles, progress=progress)
         sizes = [f"{page.width} x {page.height} px" for page in talk.pages]
         grids = [f"{tiles.fit.grid.cols} x {tiles.fit.grid.rows}" for tiles in talk.tiles]
         progress.clear()
-        click.echo(f"{path.name}: {', '.join(sizes)}, tiles {', '.join(grids)}")
+        click.echo(
+            f"{path.name}: {', '.join(sizes)}, tiles {', '.join(grids)}, "
+            f"decoded and cut in {perf_counter() - began:.2f} s"
+        )
         for item in asked:
             marks.append(_ask_one(talk, item["question"], item["answer"], progress))
             talk.forget()
