@@ -13,7 +13,16 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewise.models.nano.alphabet import ANSWER, COPY, END, NOT_FOUND, QUESTION, UNSUPPORTED, classes_of, encode
+from tilewise.models.nano.alphabet import (
+    ANSWER,
+    COPY,
+    END,
+    NOT_FOUND,
+    QUESTION,
+    UNSUPPORTED,
+    classes_of,
+    encode,
+)
 from tilewise.models.nano.config import COLUMN, HALF_ROW, TILE
 from tilewise.models.nano.detect import Detections, SlotMap, token_inputs
 from tilewise.models.nano.pointer import PageMemory, page_memory
@@ -32,7 +41,7 @@ from tilewise.tiling.grid import hd_grid
 from tilewise.tiling.layout import plan
 
 LONGEST = 150
-"""Characters of an answer that are trained; the rest of «Read all the text.» is more of the same."""
+"""Characters of an answer that are trained; the rest of a whole page is more of the same."""
 SMALLEST = 9.0
 
 
@@ -66,7 +75,9 @@ class Case:
     lost: int
 
 
-def oracle_cases(seed: int, split: Split = "train", *, most_tiles: int = 9, count: int = 12) -> Iterator[Case]:
+def oracle_cases(
+    seed: int, split: Split = "train", *, most_tiles: int = 9, count: int = 12
+) -> Iterator[Case]:
     """Cases without pixels, from a seed, without end."""
     rng = Random(seed)
     while True:
@@ -78,7 +89,13 @@ def oracle_cases(seed: int, split: Split = "train", *, most_tiles: int = 9, coun
         how = pick_damage(page_rng, float(glyphs.height.min()))
         moved = damage_glyphs(glyphs, made.sheet.width, made.sheet.height, how)
         width, height = round(made.sheet.width * how.scale), round(made.sheet.height * how.scale)
-        case = oracle_case(moved, questions_about(made.facts, glyphs, page_rng, split, count), width, height, page_rng)
+        case = oracle_case(
+            moved,
+            questions_about(made.facts, glyphs, page_rng, split, count),
+            width,
+            height,
+            page_rng,
+        )
         if case is not None:
             yield case
 
@@ -86,7 +103,11 @@ def oracle_cases(seed: int, split: Split = "train", *, most_tiles: int = 9, coun
 def page_config(rng: Random, max_tiles: int = 16) -> TilingConfig:
     """Tiling of one training page: mostly with global view and newlines."""
     return TilingConfig(
-        tile=TILE, max_tiles=max_tiles, upscale=False, has_global=rng.random() < 0.75, has_newline=rng.random() < 0.85
+        tile=TILE,
+        max_tiles=max_tiles,
+        upscale=False,
+        has_global=rng.random() < 0.75,
+        has_newline=rng.random() < 0.85,
     )
 
 
@@ -108,7 +129,9 @@ def oracle_case(
     return make_case(read(found), index, local, overview, fit, cfg, questions)
 
 
-def imitate(glyphs: Glyphs, width: int, height: int, rng: Random) -> tuple[Detections, NDArray[np.int64]]:
+def imitate(
+    glyphs: Glyphs, width: int, height: int, rng: Random
+) -> tuple[Detections, NDArray[np.int64]]:
     """Detections of a reader that errs a little, and the glyph of each."""
     noise = np.random.default_rng(rng.randrange(2**31))
     n = len(glyphs)
@@ -140,8 +163,8 @@ def _overview(glyphs: Glyphs, width: int, height: int, rng: Random) -> Detection
     sx, sy = TILE / width, TILE / height
     seen = glyphs.moved(1.0, 0.0, 0.0)
     small = Glyphs(
-        seen.code, seen.x * np.float32(sx), seen.y * np.float32(sy), seen.height * np.float32(min(sx, sy)),
-        seen.width, seen.link, seen.brk,
+        seen.code, seen.x * np.float32(sx), seen.y * np.float32(sy),
+        seen.height * np.float32(min(sx, sy)), seen.width, seen.link, seen.brk,
     )  # fmt: skip
     return imitate(small, TILE, TILE, rng)[0]
 
@@ -154,7 +177,9 @@ def slots_of(found: Detections) -> SlotMap:
     r = np.clip(found.y // HALF_ROW, 0, rows - 1).astype(np.int64)
     c = np.clip(found.x // COLUMN, 0, cols - 1).astype(np.int64)
     cls[0, r, c], prob[0, r, c] = found.cls, found.prob
-    return SlotMap(cls, prob, np.zeros((3, rows, cols), np.float32), np.zeros((3, rows, cols), np.float32))
+    return SlotMap(
+        cls, prob, np.zeros((3, rows, cols), np.float32), np.zeros((3, rows, cols), np.float32)
+    )
 
 
 def view_of(slots: SlotMap) -> View:
@@ -164,10 +189,15 @@ def view_of(slots: SlotMap) -> View:
 
 
 def make_case(
-    reading: Reading, glyph_of: NDArray[np.int64], local: View, overview: View | None, fit: Fit, cfg: TilingConfig,
+    reading: Reading,
+    glyph_of: NDArray[np.int64],
+    local: View,
+    overview: View | None,
+    fit: Fit,
+    cfg: TilingConfig,
     questions: list[Question],
-) -> Case | None:  # fmt: skip
-    """Join a page that was read with its questions; ``glyph_of`` (n,) before sorting, -1 for none."""
+) -> Case | None:
+    """Join a page that was read with its questions; ``glyph_of`` (n,) unsorted, -1 for none."""
     memory = page_memory(reading)
     glyph = glyph_of[reading.origin]
     place = np.full(int(glyph_of.max(initial=-1)) + 2, -1, np.int64)
@@ -183,7 +213,11 @@ def make_case(
 
 
 def _ask(
-    question: Question, reading: Reading, memory: PageMemory, glyph: NDArray[np.int64], place: NDArray[np.int64]
+    question: Question,
+    reading: Reading,
+    memory: PageMemory,
+    glyph: NDArray[np.int64],
+    place: NDArray[np.int64],
 ) -> Asked | None:
     if question.answer is None:
         special = UNSUPPORTED if question.kind == "unsupported" else NOT_FOUND
@@ -197,10 +231,16 @@ def _ask(
 
 
 def _copy(
-    question: Question, reading: Reading, glyph: NDArray[np.int64], place: NDArray[np.int64], first: int
+    question: Question,
+    reading: Reading,
+    glyph: NDArray[np.int64],
+    place: NDArray[np.int64],
+    first: int,
 ) -> tuple[list[int], list[int], list[int], list[int]]:
     """Emitted ids with their places, and what should follow each."""
-    wanted = {int(g) for g in range(question.start, min(question.stop, len(place))) if place[g] >= 0}
+    wanted = {
+        int(g) for g in range(question.start, min(question.stop, len(place))) if place[g] >= 0
+    }
     last = max(wanted)
     space = encode(" " if question.kind != "all" else "\n")[0]
     from_class = encode("!")[0] - 1
@@ -243,4 +283,4 @@ def kind_index(question: Question) -> int:
     return KINDS.index(question.kind)
 
 
-__all__ = ["ANSWER", "Asked", "Case", "QUESTION", "imitate", "make_case", "oracle_cases"]
+__all__ = ["ANSWER", "QUESTION", "Asked", "Case", "imitate", "make_case", "oracle_cases"]

@@ -44,7 +44,8 @@ def say(stage: str, clock: Clock, text: str) -> None:
     """One line of progress."""
     minutes = clock.left_s / 60
     print(
-        f"{stage} {clock.used_min:6.1f} of {clock.budget_min:.0f} CPU-min, {minutes:.0f} min left: {text}",
+        f"{stage} {clock.used_min:6.1f} of {clock.budget_min:.0f} CPU-min, "
+        f"{minutes:.0f} min left: {text}",
         flush=True,
     )
     sys.stdout.flush()

@@ -21,7 +21,7 @@ from tilewise.models.nano.alphabet import ANSWER, COPY, NOT_FOUND, QUESTION, UNS
 from tilewise.models.nano.config import DecoderConfig
 from tilewise.models.nano.decoder import Decoder, Feedback, feedback
 from tilewise.models.nano.pointer import look
-from tilewise.models.nano.question import KINDS, question_ids, wanted
+from tilewise.models.nano.question import KINDS, Understood, question_ids, wanted
 
 PEAK_LR = 2e-3
 SIZES = ((1, 0.0), (2, 0.06), (4, 0.15), (9, 0.3), (16, 0.45))
@@ -59,7 +59,11 @@ def run_case(model: Decoder, case: Case, tag_noise: Random | None = None) -> Res
         target = a.start + 2 if a.start >= 0 else (0 if a.special == NOT_FOUND else 1)
         first.append(F.cross_entropy(joint[None], torch.tensor([target])))
         is_hit = bool(joint.argmax() == target)
-        kind = a.question.kind if a.question.answer is not None or a.question.kind == "unsupported" else "absent"
+        kind = (
+            a.question.kind
+            if a.question.answer is not None or a.question.kind == "unsupported"
+            else "absent"
+        )
         out.right[f"{kind} first"].append(float(is_hit))
         if a.ids:
             wants = torch.tensor(a.targets)
@@ -71,7 +75,9 @@ def run_case(model: Decoder, case: Case, tag_noise: Random | None = None) -> Res
     out.loss = first_loss + step_loss + kind_loss + 2 * tag_loss
     out.first_loss = float(first_loss.detach())
     out.right["kind"] = [float((said.kinds.argmax(1) == kinds).float().mean())]
-    out.right["tags"] = [float((((said.tags.argmax(2) == tags) | (tags < 0)).all(1)).float().mean())]
+    out.right["tags"] = [
+        float((((said.tags.argmax(2) == tags) | (tags < 0)).all(1)).float().mean())
+    ]
     return out
 
 
@@ -80,9 +86,21 @@ def _openers(logits: Tensor, absent: Tensor) -> Tensor:
     return torch.stack([logits[NOT_FOUND] + absent[0], logits[UNSUPPORTED]])
 
 
-def _text(model, case, ids, said, page, tokens, tag_noise):  # type: ignore[no-untyped-def]
-    """All questions packed behind the page: hidden states, the span of each from its answer mark on, scores."""
-    parts, positions, groups, spans, scores = [], [], [], [], []
+def _text(
+    model: Decoder,
+    case: Case,
+    ids: Tensor,
+    said: Understood,
+    page: list[tuple[Tensor, Tensor]],
+    tokens: Tensor,
+    tag_noise: Random | None,
+) -> tuple[Tensor, list[tuple[int, int]], list[tuple[Tensor, Tensor]]]:
+    """All questions packed behind the page: hidden states, spans from the answer marks, scores."""
+    parts: list[Tensor] = []
+    positions: list[Tensor] = []
+    groups: list[Tensor] = []
+    spans: list[tuple[int, int]] = []
+    scores: list[tuple[Tensor, Tensor]] = []
     probs = said.tags.softmax(2)
     at = 0
     for i, a in enumerate(case.asked):
@@ -96,7 +114,7 @@ def _text(model, case, ids, said, page, tokens, tag_noise):  # type: ignore[no-u
         start = model.embed(torch.tensor([QUESTION]))
         question = model.embed_question(ids[i, :n], probs[i, :n])
         mark = model.embed_start(torch.tensor(ANSWER), said.summary[i], seen.evidence)[None]
-        back = feedback(case.memory.reading, a.chars, a.words)
+        back = feedback(case.memory, a.chars, a.words)
         answer = model.embed_answer(torch.tensor(a.ids, dtype=torch.long), back, tokens)
         x = torch.cat([start, question, mark, answer])
         parts.append(x)
@@ -126,7 +144,8 @@ def train_decoder(work: Path, minutes: float, seed: int, name: str = "decoder") 
             step, used, bonus = state["step"], state["used_min"], state["bonus"]
     clock = Clock(minutes, used)
     held = list(islice(oracle_cases(9001, "test", most_tiles=16, count=10), 24))
-    size, stream = 0, iter(())
+    size = 0
+    stream: Iterator[Case] = iter(())
     noise = Random(seed + step)
     right: dict[str, list[float]] = defaultdict(list)
     last_said, mean_first = clock.used_min, 3.0
@@ -137,7 +156,7 @@ def train_decoder(work: Path, minutes: float, seed: int, name: str = "decoder") 
             stream = oracle_cases(seed * 1000 + step, most_tiles=size)
         for group in optimizer.groups:
             group["lr_factor"] = min(1.0, (step + 1) / 30) * ramp_down(clock.share, 0.3, 0.03)
-        result = _step(model, optimizer, stream, noise)
+        result = step_on(model, optimizer, stream, noise)
         for key, values in result.right.items():
             right[key] = (right[key] + values)[-200:]
         mean_first = 0.97 * mean_first + 0.03 * result.first_loss
@@ -148,13 +167,13 @@ def train_decoder(work: Path, minutes: float, seed: int, name: str = "decoder") 
             say(name, clock, f"step {step} size {size} first {mean_first:.3f}; " + table(right))
             say(name, clock, "held " + table(evaluate(model, held)))
             save_atomically(
-                {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "bonus": bonus,
-                 "used_min": clock.used_min, "stage_minutes": minutes},
+                {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
+                 "bonus": bonus, "used_min": clock.used_min, "stage_minutes": minutes},
                 state_file,
             )  # fmt: skip
 
 
-def _step(model: Decoder, optimizer: Muon, stream: Iterator[Case], noise: Random) -> Result:
+def step_on(model: Decoder, optimizer: Muon, stream: Iterator[Case], noise: Random) -> Result:
     """One step on pages of about 1,200 visual tokens together."""
     total, budget, loss = Result(), 1200, torch.zeros(())
     count = 0
@@ -195,4 +214,4 @@ def table(right: dict[str, list[float]]) -> str:
     return " ".join(f"{k} {sum(v) / len(v):.2f}" for k, v in sorted(right.items()) if v)
 
 
-__all__ = ["Asked", "COPY", "Feedback", "encode", "train_decoder"]
+__all__ = ["COPY", "Asked", "Feedback", "encode", "train_decoder"]

@@ -73,7 +73,9 @@ def train_encoder(
     """Train for ``minutes`` CPU-minutes; goes on from ``work``/encoder.pt where there is one."""
     torch.set_num_threads(int(os.environ.get("TILEWISE_THREADS", "1")))
     torch.manual_seed(seed)
-    encoder = Encoder(EncoderConfig()).to(memory_format=torch.channels_last)
+    encoder: Encoder = Encoder(EncoderConfig()).to(  # type: ignore[call-overload]
+        memory_format=torch.channels_last
+    )
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=peak_lr, betas=(0.9, 0.98), weight_decay=0.02
     )

@@ -30,10 +30,15 @@ class Muon:
     """Both optimisers behind one face; ``groups`` carry ``lr_factor``."""
 
     def __init__(self, model: nn.Module, lr: float) -> None:
-        hidden, rest = [], []
+        hidden: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
         for name, p in model.named_parameters():
-            is_hidden = p.ndim == 2 and min(p.shape) >= 32 and "embed" not in name and "table" not in name
-            is_hidden &= not any(w in name for w in ("next_gap", "next_class", "words", "cls", "output"))
+            is_hidden = (
+                p.ndim == 2 and min(p.shape) >= 32 and "embed" not in name and "table" not in name
+            )
+            is_hidden &= not any(
+                w in name for w in ("next_gap", "next_class", "words", "cls", "output")
+            )
             (hidden if is_hidden else rest).append(p)
         self.hidden = hidden
         self.lr = lr

@@ -16,8 +16,8 @@ from tilewise.models.nano.slots import SlotTargets, slot_targets
 from tilewise.synth.degrade import damage_glyphs, damage_pixels, pick_damage
 from tilewise.synth.fonts import Split
 from tilewise.synth.pages import make_page
+from tilewise.synth.real import read_real_pages
 from tilewise.synth.sheet import Glyphs
-
 
 DENSE = ("letter", "letter", "columns", "tables", "mixed")
 DENSE_SHARE = 0.65
@@ -92,8 +92,6 @@ def synthetic_tiles(seed: int, *, unseen_font: bool = False, test: bool = False)
 
 def real_tiles(folder: Path, seed: int) -> Iterator[Tile]:
     """Tiles of real pages of the training split without end, scaled a little at random."""
-    from tilewise.synth.real import read_real_pages
-
     rng = Random(seed)
     while True:
         for page in read_real_pages(folder, "train"):

@@ -12,7 +12,9 @@ class KVCache:
     Writing past the room doubles it, so that a long prompt costs one copy and decoding none.
     """
 
-    def __init__(self, layers: int, batch: int, heads: int, head_size: int, room: int = 256) -> None:
+    def __init__(
+        self, layers: int, batch: int, heads: int, head_size: int, room: int = 256
+    ) -> None:
         self._keys = torch.zeros(layers, batch, heads, room, head_size)
         self._values = torch.zeros_like(self._keys)
         self.length = 0

@@ -18,7 +18,17 @@ NOUNS: Final = {
     "day": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(),
     "region": "North South East West Centre Coast Valley Highland Lowland".split(),
 }
-INVENTED: Final = ("category", "bar", "item", "product", "team", "station", "city", "brand", "group")
+INVENTED: Final = (
+    "category",
+    "bar",
+    "item",
+    "product",
+    "team",
+    "station",
+    "city",
+    "brand",
+    "group",
+)
 PALETTE: Final[tuple[Colour, ...]] = (
     (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189), (140, 86, 75),
     (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207), (90, 90, 90), (70, 130, 180),
@@ -59,7 +69,9 @@ def _series(pen: Pen, most: int) -> tuple[str, list[str], list[float], list[str]
         if len(texts) == len(labels):
             break
         figure = round(rng.uniform(0.08, 1.0) * top, decimals)
-        texts.setdefault(f"{figure:,.{decimals}f}" if figure >= 10_000 else f"{figure:.{decimals}f}", figure)
+        texts.setdefault(
+            f"{figure:,.{decimals}f}" if figure >= 10_000 else f"{figure:.{decimals}f}", figure
+        )
     printed = list(texts)[: len(labels)]
     unit = rng.choice(("", "", "", "%", "k", " t", " kg", "$")) if rng.random() < 0.5 else ""
     shown = [f"${p}" if unit == "$" else p + unit for p in printed]
@@ -91,7 +103,9 @@ def _ticks(pen: Pen, style: Style, left: float, top: float, floor: float, peak: 
         y = floor - (floor - top) * (i * step) / (peak * 1.1)
         if y < top:
             break
-        run = pen.sheet.text(left, y + style.size * 0.35, str(i * step), style.face, style.size, style.ink)
+        run = pen.sheet.text(
+            left, y + style.size * 0.35, str(i * step), style.face, style.size, style.ink
+        )
         pen.sheet.break_after(run, "block")
         if pen.rng.random() < 0.5:
             pen.sheet.line(left + wide, y, pen.right, y, style.soft)
@@ -112,7 +126,11 @@ def _bars(pen: Pen, style: Style, tall: float) -> None:
     if wide > step * 0.98 or floor - top < style.size * 2:
         pen.y += style.size
         return
-    fill = [rng.choice(PALETTE)] * len(labels) if rng.random() < 0.6 else rng.sample(PALETTE, len(labels))
+    fill = (
+        [rng.choice(PALETTE)] * len(labels)
+        if rng.random() < 0.6
+        else rng.sample(PALETTE, len(labels))
+    )
     is_inside = rng.random() < 0.2
     value_runs: list[tuple[float, Run]] = []
     for i, (number, text) in enumerate(zip(numbers, shown, strict=True)):
@@ -121,7 +139,11 @@ def _bars(pen: Pen, style: Style, tall: float) -> None:
         half = step * rng.uniform(0.28, 0.4)
         pen.sheet.rect(x - half, y, x + half, floor, fill[i])
         pos = x - advance(style.face, style.size, text) / 2
-        low = is_inside and floor - y > style.size * 1.6 and half * 2 > advance(style.face, style.size, text)
+        low = (
+            is_inside
+            and floor - y > style.size * 1.6
+            and half * 2 > advance(style.face, style.size, text)
+        )
         base = y + style.size * 1.15 if low else y - style.size * 0.35
         ink = (255, 255, 255) if low else style.ink
         run = pen.sheet.text(pos, base, text, style.face, style.size, ink)
@@ -133,11 +155,15 @@ def _bars(pen: Pen, style: Style, tall: float) -> None:
     pen.y = floor + style.size * 1.8
 
 
-def _axis_labels(pen: Pen, style: Style, left: float, step: float, floor: float, labels: list[str]) -> list[Run]:
+def _axis_labels(
+    pen: Pen, style: Style, left: float, step: float, floor: float, labels: list[str]
+) -> list[Run]:
     runs: list[Run] = []
     for i, label in enumerate(labels):
         x = left + (i + 0.5) * step - advance(style.face, style.size, label) / 2
-        runs.append(pen.sheet.text(x, floor + style.size * 1.25, label, style.face, style.size, style.ink))
+        runs.append(
+            pen.sheet.text(x, floor + style.size * 1.25, label, style.face, style.size, style.ink)
+        )
         pen.sheet.break_after(runs[-1], "cell")
     pen.sheet.break_after(runs[-1], "block")
     return runs
@@ -163,7 +189,9 @@ def _rows(pen: Pen, style: Style, tall: float) -> None:
         pen.sheet.break_after(label_runs[-1], "cell")
         x = split_at + (end - split_at) * number / max(numbers)
         pen.sheet.rect(split_at, pen.y + step * 0.15, x, pen.y + step * 0.85, fill)
-        value_runs.append(pen.sheet.text(x + style.size * 0.4, base, text, style.face, style.size, style.ink))
+        value_runs.append(
+            pen.sheet.text(x + style.size * 0.4, base, text, style.face, style.size, style.ink)
+        )
         pen.facts.lines.append((label_runs[-1].start, value_runs[-1].stop))
         pen.y += step
     _keep(pen, noun, labels, label_runs, value_runs, numbers)
@@ -178,19 +206,25 @@ def _points(pen: Pen, style: Style, tall: float) -> None:
     left = _ticks(pen, style, pen.left, top, floor, max(numbers))
     step = (pen.right - left) / len(labels)
     labels = [fit(x, style.face, style.size, step * 0.95) for x in labels]
-    if max(advance(style.face, style.size, x) for x in [*labels, *shown]) > step * 0.98 or floor - top < style.size * 2:
+    if (
+        max(advance(style.face, style.size, x) for x in [*labels, *shown]) > step * 0.98
+        or floor - top < style.size * 2
+    ):
         pen.y += style.size
         return
     ink = pen.rng.choice(PALETTE)
     spots = [
-        (left + (i + 0.5) * step, floor - (floor - top) * n / (max(numbers) * 1.1)) for i, n in enumerate(numbers)
+        (left + (i + 0.5) * step, floor - (floor - top) * n / (max(numbers) * 1.1))
+        for i, n in enumerate(numbers)
     ]
     pen.sheet.polyline(spots, ink, pen.rng.choice((1, 2, 3)))
     value_runs = []
     for (x, y), text in zip(spots, shown, strict=True):
         pen.sheet.ellipse((x - 3, y - 3, x + 3, y + 3), ink, None)
         pos = x - advance(style.face, style.size, text) / 2
-        value_runs.append(pen.sheet.text(pos, y - style.size * 0.5, text, style.face, style.size, style.ink))
+        value_runs.append(
+            pen.sheet.text(pos, y - style.size * 0.5, text, style.face, style.size, style.ink)
+        )
         pen.sheet.break_after(value_runs[-1], "block")
     pen.sheet.line(left, floor, pen.right, floor, style.ink)
     label_runs = _axis_labels(pen, style, left, step, floor, labels)
@@ -205,7 +239,9 @@ def _slices(pen: Pen, style: Style, tall: float) -> None:
     round_side = min(tall - style.size, pen.width * 0.4)
     x = pen.left + round_side + style.size
     mark = pen.rng.choice((" ", ": ", " - ", " (", ""))
-    wide = max(advance(style.face, style.size, f"{a} - {b})") for a, b in zip(labels, shown, strict=True))
+    wide = max(
+        advance(style.face, style.size, f"{a} - {b})") for a, b in zip(labels, shown, strict=True)
+    )
     if round_side < style.size * 3 or x + style.size * 1.5 + wide > pen.right:
         return
     top, angle = pen.y, pen.rng.uniform(0, 360)
@@ -214,14 +250,22 @@ def _slices(pen: Pen, style: Style, tall: float) -> None:
     label_runs, value_runs = [], []
     for i, (label, number, text) in enumerate(zip(labels, numbers, shown, strict=True)):
         turn = 360 * number / sum(numbers)
-        pen.sheet.pie((pen.left, top, pen.left + round_side, top + round_side), angle, angle + turn, fills[i], (255, 255, 255))
+        pen.sheet.pie(
+            (pen.left, top, pen.left + round_side, top + round_side),
+            angle,
+            angle + turn,
+            fills[i],
+            (255, 255, 255),
+        )
         angle += turn
         base = top + (i + 0.5) * step + style.size * 0.35
         pen.sheet.rect(x, base - style.size * 0.7, x + style.size * 0.7, base, fills[i])
         start = x + style.size * 1.1
         if mark:
             tail = ")" if mark == " (" else ""
-            run = pen.sheet.text(start, base, f"{label}{mark}{text}{tail}", style.face, style.size, style.ink)
+            run = pen.sheet.text(
+                start, base, f"{label}{mark}{text}{tail}", style.face, style.size, style.ink
+            )
             first = run.start + len((label + mark).replace(" ", ""))
             label_runs.append(Run(run.start, run.start + len(label.replace(" ", "")), run.right))
             value_runs.append(Run(first, run.stop - len(tail), run.right))
@@ -236,7 +280,12 @@ def _slices(pen: Pen, style: Style, tall: float) -> None:
 
 
 def _keep(
-    pen: Pen, noun: str, labels: list[str], label_runs: list[Run], value_runs: list[Run], numbers: list[float]
+    pen: Pen,
+    noun: str,
+    labels: list[str],
+    label_runs: list[Run],
+    value_runs: list[Run],
+    numbers: list[float],
 ) -> None:
     pen.facts.pairs += [Pair(a, r, True) for a, r in zip(labels, value_runs, strict=False)]
     if len(label_runs) == len(numbers):

@@ -57,7 +57,9 @@ def damage_pixels(pixels: NDArray[np.uint8], how: Damage) -> NDArray[np.uint8]:
         image = image.rotate(-np.degrees(how.turn), Image.Resampling.BICUBIC, fillcolor=paper)
     if how.scale != 1.0:
         size = (max(1, round(image.width * how.scale)), max(1, round(image.height * how.scale)))
-        image = image.resize(size, Image.Resampling.BILINEAR if how.seed % 2 else Image.Resampling.BICUBIC)
+        image = image.resize(
+            size, Image.Resampling.BILINEAR if how.seed % 2 else Image.Resampling.BICUBIC
+        )
     if how.blur:
         image = image.filter(ImageFilter.GaussianBlur(how.blur))
     if how.jpeg:
@@ -66,6 +68,8 @@ def damage_pixels(pixels: NDArray[np.uint8], how: Damage) -> NDArray[np.uint8]:
         image = Image.open(store)
     out = np.asarray(image)
     if how.noise:
-        noise = np.random.default_rng(how.seed).normal(0, how.noise, out.shape[:2]).astype(np.float32)
+        noise = (
+            np.random.default_rng(how.seed).normal(0, how.noise, out.shape[:2]).astype(np.float32)
+        )
         out = np.clip(out + (noise[..., None] if out.ndim == 3 else noise), 0, 255).astype(np.uint8)
     return 255 - out if how.is_inverted else out

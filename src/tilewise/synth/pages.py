@@ -8,11 +8,13 @@ from random import Random
 from typing import Final
 
 from tilewise.synth import words
-from tilewise.synth.blocks import Pen, Style, heading, pairs, paragraph, table, title
+from tilewise.synth.blocks import Pen, Style, heading, paragraph, title
 from tilewise.synth.charts import chart
 from tilewise.synth.facts import Facts
 from tilewise.synth.fonts import Split, advance, faces, pick_face
+from tilewise.synth.pairs import pairs
 from tilewise.synth.sheet import Colour, Run, Sheet
+from tilewise.synth.tables import table
 
 Block = Callable[[Pen, Style], None]
 
@@ -38,14 +40,15 @@ def make_page(
     size: tuple[int, int] | None = None,
 ) -> Made:
     """Make one page of ``size`` px, or of at most about ``max_tiles`` tiles of 336 px."""
-    layout = rng.choice(layouts or tuple(LAYOUTS))
+    known = LAYOUTS if split == "train" else LAYOUTS | UNSEEN_LAYOUTS
+    layout = rng.choice(layouts or tuple(known))
     width, height = size or _size(rng, max_tiles)
     style = _style(rng, width, height, unseen_font=unseen_font)
     sheet = Sheet(width, height, _paper(rng, style))
     facts = Facts()
     margin = rng.uniform(0.4, 1.6) * style.size
     pen = Pen(sheet, facts, rng, split, margin, width - margin, margin, height - margin)
-    LAYOUTS[layout](pen, style)
+    known[layout](pen, style)
     if len(sheet) == 0:
         paragraph(pen, style)
     return Made(sheet, facts, layout)
@@ -61,11 +64,17 @@ def _size(rng: Random, max_tiles: int) -> tuple[int, int]:
 
 
 def _style(rng: Random, width: int, height: int, *, unseen_font: bool) -> Style:
-    face = pick_face(rng, "test" if unseen_font and faces("test") else "train", allow_italic=rng.random() < 0.25)
-    family = [f for f in faces("test" if unseen_font else "train") if face and f.family == face.family]
+    face = pick_face(
+        rng, "test" if unseen_font and faces("test") else "train", allow_italic=rng.random() < 0.25
+    )
+    family = [
+        f for f in faces("test" if unseen_font else "train") if face and f.family == face.family
+    ]
     bold = next((f for f in family if f.is_bold and not f.is_italic), face)
     largest = max(12.0, min(60.0, width / 14, height / 5))
     size = round(min(largest, 11 + rng.expovariate(1 / 7)))
+    if rng.random() < 0.18:
+        size = round(rng.uniform(size, largest))
     dark = tuple(rng.randint(0, 70) for _ in range(3))
     accent = tuple(rng.randint(0, 140) for _ in range(3))
     ink: Colour = (dark[0], dark[1], dark[2])
@@ -110,7 +119,14 @@ def _letter(pen: Pen, style: Style) -> None:
     if pen.rng.random() < 0.5 and pen.room(style) > 8:
         for _ in range(pen.rng.randint(2, 3)):
             pen.y += style.pitch
-            run = pen.sheet.text(pen.left, pen.y - 0.3 * style.pitch, words.name(pen.rng, pen.split, 2), style.face, style.size, style.ink)
+            run = pen.sheet.text(
+                pen.left,
+                pen.y - 0.3 * style.pitch,
+                words.name(pen.rng, pen.split, 2),
+                style.face,
+                style.size,
+                style.ink,
+            )
             pen.facts.lines.append((run.start, run.stop))
         pen.sheet.break_after(run, "block")
         pen.y += style.pitch
@@ -173,7 +189,9 @@ def _poster(pen: Pen, style: Style) -> None:
         left = pen.left + c * step
         panel = Pen(pen.sheet, pen.facts, rng, pen.split, left, left + step - gap, top, pen.bottom)
         if is_boxed:
-            pen.sheet.rect(left - gap * 0.3, top, left + step - gap * 0.7, pen.bottom, None, style.soft)
+            pen.sheet.rect(
+                left - gap * 0.3, top, left + step - gap * 0.7, pen.bottom, None, style.soft
+            )
         heading(panel, style)
         _fill(panel, style, (paragraph, pairs, table, chart), 5)
 
@@ -185,7 +203,10 @@ def _screenshot(pen: Pen, style: Style) -> None:
     bar = style.pitch * 1.3
     sheet.rect(0, 0, sheet.width, bar, style.soft)
     x, runs = pen.left, []
-    for word in rng.sample(("File", "Edit", "View", "Insert", "Format", "Tools", "Window", "Help", "Search"), rng.randint(3, 6)):
+    for word in rng.sample(
+        ("File", "Edit", "View", "Insert", "Format", "Tools", "Window", "Help", "Search"),
+        rng.randint(3, 6),
+    ):
         if x + advance(style.face, style.size, word) > pen.right:
             break
         runs.append(sheet.text(x, bar * 0.68, word, style.face, style.size, style.ink))
@@ -200,7 +221,14 @@ def _screenshot(pen: Pen, style: Style) -> None:
         column = Pen(sheet, pen.facts, rng, pen.split, pen.left, pen.left + side, pen.y, pen.bottom)
         for _ in range(min(column.room(style) - 1, rng.randint(2, 8))):
             column.y += style.pitch * 1.2
-            run = sheet.text(column.left, column.y - 0.4 * style.pitch, words.name(rng, pen.split, 1), style.face, style.size, style.ink)
+            run = sheet.text(
+                column.left,
+                column.y - 0.4 * style.pitch,
+                words.name(rng, pen.split, 1),
+                style.face,
+                style.size,
+                style.ink,
+            )
             sheet.break_after(run, "line")
         sheet.break_after(Run(0, len(sheet), 0.0), "block")
         pen.left += side + style.size * 1.5
@@ -219,3 +247,31 @@ LAYOUTS: Final[dict[str, Block]] = {
     "poster": _poster,
     "screenshot": _screenshot,
 }
+
+
+def _receipt(pen: Pen, style: Style) -> None:
+    """Labels and values, then a table, then more of both, with rules between and no heading."""
+    for block in (pairs, table, pairs, pairs):
+        if pen.room(style) < 3:
+            break
+        block(pen, style)
+        pen.sheet.line(pen.left, pen.y, pen.right, pen.y, style.ink, 2)
+        pen.y += style.size * 0.6
+
+
+def _dashboard(pen: Pen, style: Style) -> None:
+    """A chart over two panels of labels and values."""
+    _maybe_title(pen, style)
+    chart(pen, style)
+    if pen.width < style.size * 30:
+        return _fill(pen, style, (pairs,), 2)
+    pen.facts.is_single_flow = False
+    middle, gap = (pen.left + pen.right) / 2, style.size * 1.5
+    for left, right in ((pen.left, middle - gap), (middle + gap, pen.right)):
+        panel = Pen(pen.sheet, pen.facts, pen.rng, pen.split, left, right, pen.y, pen.bottom)
+        heading(panel, style)
+        _fill(panel, style, (pairs, table), 2)
+
+
+UNSEEN_LAYOUTS: Final[dict[str, Block]] = {"receipt": _receipt, "dashboard": _dashboard}
+"""Layouts that only test pages have."""

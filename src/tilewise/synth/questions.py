@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 from typing import Final
 
@@ -25,7 +26,16 @@ def questions_about(
         "title": _title, "value": _value, "table": _table, "after": _after, "chart": _chart,
         "highest": _extreme, "all": _all, "line": _line,
     }  # fmt: skip
-    chances = {"title": 1.0, "value": 4.0, "table": 4.0, "after": 3.5, "chart": 2.5, "highest": 1.5, "all": 1.0, "line": 0.8}
+    chances = {
+        "title": 1.0,
+        "value": 4.0,
+        "table": 4.0,
+        "after": 3.5,
+        "chart": 4.0,
+        "highest": 3.0,
+        "all": 1.0,
+        "line": 0.8,
+    }
     asker = _Asker(facts, glyphs, rng, split, plain)
     out: dict[str, Question] = {}
     for _ in range(4 * count):
@@ -45,7 +55,9 @@ def questions_about(
 class _Asker:
     """What the makers of questions share: the page, its text as words, and the dice."""
 
-    def __init__(self, facts: Facts, glyphs: Glyphs, rng: Random, split: Split, plain: float) -> None:
+    def __init__(
+        self, facts: Facts, glyphs: Glyphs, rng: Random, split: Split, plain: float
+    ) -> None:
         self.facts, self.glyphs, self.rng, self.split, self.plain = facts, glyphs, rng, split, plain
         self.page = glyphs.text().replace("\n", " ").lower()
 
@@ -76,7 +88,9 @@ class _Asker:
         roll = self.rng.random()
         parts = label.split(" ")
         if roll < 0.3 and len(parts) > 1:
-            parts[self.rng.randrange(len(parts))] = words.pseudo_word(self.rng, self.split).capitalize()
+            parts[self.rng.randrange(len(parts))] = words.pseudo_word(
+                self.rng, self.split
+            ).capitalize()
             made = " ".join(parts)
         elif roll < 0.7:
             made = words.key(self.rng, self.split)
@@ -122,8 +136,14 @@ def _table(a: _Asker) -> Question | None:
         if a.rng.random() < 0.5:
             other = a.other_label(row)
             return a.ask("table", None, k=other, c=column) if other else None
-        other = words.COLUMNS[a.rng.randrange(len(words.COLUMNS))] if a.rng.random() < 0.7 else a.other_label(column)
-        return a.ask("table", None, k=row, c=other) if other and other.lower() not in a.page else None
+        other = (
+            words.COLUMNS[a.rng.randrange(len(words.COLUMNS))]
+            if a.rng.random() < 0.7
+            else a.other_label(column)
+        )
+        return (
+            a.ask("table", None, k=row, c=other) if other and other.lower() not in a.page else None
+        )
     run = table.cells[r][c]
     return a.ask("table", (run.start, run.stop), k=row, c=column)
 
@@ -179,7 +199,7 @@ def _line(a: _Asker) -> Question | None:
     if not a.facts.is_single_flow or not a.facts.lines:
         return None
     middle = [float(np.mean(a.glyphs.y[s:e])) for s, e in a.facts.lines]
-    if any(b - c < 0.4 for c, b in zip(middle, middle[1:], strict=False)):
+    if any(b - c < 0.4 for c, b in pairwise(middle)):
         return None
     n = a.rng.randint(1, len(a.facts.lines))
     if a.rng.random() < 0.1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -72,7 +73,7 @@ class Glyphs:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Characters [start, stop) set by one call of ``Sheet.text``; right is the pen's x after them."""
+    """Characters [start, stop) set by one ``Sheet.text``; ``right`` is the pen's x after them."""
 
     start: int
     stop: int
@@ -127,7 +128,13 @@ class Sheet:
         self._ops.append(("line", (x0, y0, x1, y1, ink, width)))
 
     def rect(
-        self, x0: float, y0: float, x1: float, y1: float, fill: Colour | None, edge: Colour | None = None
+        self,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        fill: Colour | None,
+        edge: Colour | None = None,
     ) -> None:
         """Draw a rectangle."""
         self._ops.append(("rect", (x0, y0, x1, y1, fill, edge)))
@@ -136,7 +143,9 @@ class Sheet:
         """Draw a chain of lines."""
         self._ops.append(("polyline", (points, ink, width)))
 
-    def pie(self, box: tuple[float, ...], start: float, end: float, fill: Colour, edge: Colour) -> None:
+    def pie(
+        self, box: tuple[float, ...], start: float, end: float, fill: Colour, edge: Colour
+    ) -> None:
         """Draw a slice of a pie, angles in degrees clockwise from three o'clock."""
         self._ops.append(("pie", (box, start, end, fill, edge)))
 
@@ -164,32 +173,64 @@ class Sheet:
         return np.asarray(image)
 
 
-def _draw_text(draw, x, baseline, text, face, size, ink):  # type: ignore[no-untyped-def]
+def _draw_text(
+    draw: ImageDraw.ImageDraw,
+    x: float,
+    baseline: float,
+    text: str,
+    face: Face | None,
+    size: int,
+    ink: Colour,
+) -> None:
     draw.text((x, baseline), text, fill=ink, font=load_font(face, size), anchor="ls")
 
 
-def _draw_line(draw, x0, y0, x1, y1, ink, width):  # type: ignore[no-untyped-def]
+def _draw_line(
+    draw: ImageDraw.ImageDraw, x0: float, y0: float, x1: float, y1: float, ink: Colour, width: int
+) -> None:
     draw.line((x0, y0, x1, y1), fill=ink, width=width)
 
 
-def _draw_rect(draw, x0, y0, x1, y1, fill, edge):  # type: ignore[no-untyped-def]
+def _draw_rect(
+    draw: ImageDraw.ImageDraw,
+    x0: float,
+    y0: float,
+    x1: float,
+    y1: float,
+    fill: Colour | None,
+    edge: Colour | None,
+) -> None:
     if x1 > x0 and y1 > y0:
         draw.rectangle((x0, y0, x1, y1), fill=fill, outline=edge)
 
 
-def _draw_polyline(draw, points, ink, width):  # type: ignore[no-untyped-def]
+def _draw_polyline(
+    draw: ImageDraw.ImageDraw, points: list[tuple[float, float]], ink: Colour, width: int
+) -> None:
     draw.line(points, fill=ink, width=width, joint="curve")
 
 
-def _draw_pie(draw, box, start, end, fill, edge):  # type: ignore[no-untyped-def]
+def _draw_pie(
+    draw: ImageDraw.ImageDraw,
+    box: tuple[float, float, float, float],
+    start: float,
+    end: float,
+    fill: Colour,
+    edge: Colour,
+) -> None:
     draw.pieslice(box, start, end, fill=fill, outline=edge)
 
 
-def _draw_ellipse(draw, box, fill, edge):  # type: ignore[no-untyped-def]
+def _draw_ellipse(
+    draw: ImageDraw.ImageDraw,
+    box: tuple[float, float, float, float],
+    fill: Colour | None,
+    edge: Colour | None,
+) -> None:
     draw.ellipse(box, fill=fill, outline=edge)
 
 
-_DRAW: Final = {
+_DRAW: Final[dict[str, Callable[..., None]]] = {
     "text": _draw_text,
     "line": _draw_line,
     "rect": _draw_rect,

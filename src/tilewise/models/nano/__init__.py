@@ -1,1 +1,1 @@
-"""tilewise-nano, the default reader: a look-up reader trained from nothing on synthetic and real pages."""
+"""tilewise-nano, the default reader: it looks things up, trained from nothing."""

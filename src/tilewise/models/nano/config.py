@@ -77,4 +77,6 @@ class NanoConfig:
                 **known,
             )
         except TypeError as err:
-            raise ConfigError(f"config.json of tilewise-nano has a field that is not known: {err}") from err
+            raise ConfigError(
+                f"config.json of tilewise-nano has a field that is not known: {err}"
+            ) from err

@@ -1,12 +1,15 @@
-"""The decoder of tilewise-nano: reads the question behind the page, points, and copies out the answer.
+"""The decoder of tilewise-nano: reads the question behind the page, points, copies the answer.
 
-An answer is a start place and then, character by character, «copy the next», a separator, or the end.
+An answer is a start place and then, character by character, «copy the next», a separator, or
+the end.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +17,9 @@ from torch.nn import functional as F
 
 from tilewise.models.nano.alphabet import CLASSES, VOCABULARY
 from tilewise.models.nano.config import DecoderConfig
-from tilewise.models.nano.pointer import EVIDENCE_FEATURES, Pointer
+from tilewise.models.nano.pointer import EVIDENCE_FEATURES, PageMemory, Pointer
 from tilewise.models.nano.question import TAGS, QuestionEncoder
-from tilewise.models.nano.reading import BLOCK, Reading
+from tilewise.models.nano.reading import BLOCK
 from tilewise.models.nano.visual import Visual
 from tilewise.nn.kv_cache import KVCache
 from tilewise.nn.rope import rope_table, rotate
@@ -40,10 +43,10 @@ class Feedback:
     features: Tensor
 
 
-def feedback(reading: Reading, chars: list[int], words: list[int]) -> Feedback:
+def feedback(memory: PageMemory, chars: list[int], words: list[int]) -> Feedback:
     """Feedback after each of ``chars`` (places in the reading, -1 for text not copied)."""
+    reading, token = memory.reading, memory.tokens
     n = len(reading)
-    token, _ = reading.chars.token_slots()
     gaps, classes, tokens, features = [], [], [], []
     for i in chars:
         nxt = i + 1
@@ -57,11 +60,16 @@ def feedback(reading: Reading, chars: list[int], words: list[int]) -> Feedback:
         classes.append(int(reading.chars.cls[nxt]))
         tokens.append(int(token[nxt]))
         a, b = reading.chars.height[i], reading.chars.height[nxt]
-        dx, dy = reading.chars.x[nxt] - reading.chars.x[i], reading.chars.y[nxt] - reading.chars.y[i]
+        dx, dy = (
+            reading.chars.x[nxt] - reading.chars.x[i],
+            reading.chars.y[nxt] - reading.chars.y[i],
+        )
+        is_inside = float(reading.segment[i] == reading.segment[nxt])
         features.append(
             (3 * math.log(b / a), max(-4.0, min(4.0, float(dx / a))) / 2,
-             max(-4.0, min(4.0, float(dy / a))) / 2, float(reading.segment[i] == reading.segment[nxt]))
+             max(-4.0, min(4.0, float(dy / a))) / 2, is_inside)
         )  # fmt: skip
+
     def whole(values: list[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long)
 
@@ -89,15 +97,20 @@ class Layer(nn.Module):
         self.down = nn.Linear(cfg.mlp, cfg.width, bias=False)
 
     def keys_values(self, x: Tensor, table: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-        """Keys and values (1, heads, n, head size) of (n, width); keys turned by the table, if any."""
+        """Keys and values (1, heads, n, head size) of (n, width); keys turned by a table."""
         k, v = self.key_value(self.norm(x)).chunk(2, dim=-1)
         k, v = self._heads(k), self._heads(v)
         return (_half_rotate(k, table) if table is not None else k), v
 
     def attend(
-        self, x: Tensor, keys: Tensor, values: Tensor, table: tuple[Tensor, Tensor] | None, mask: Tensor | None
+        self,
+        x: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        table: tuple[Tensor, Tensor] | None,
+        mask: Tensor | None,
     ) -> Tensor:
-        """Attention of (n, width) to keys and values, causal where no mask is given; then the MLP."""
+        """Attention of (n, width) to keys and values, causal without a mask; then the MLP."""
         q = self._heads(self.query(self.norm(x)))
         q = _half_rotate(q, table) if table is not None else q
         y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, is_causal=mask is None)
@@ -138,6 +151,9 @@ class Decoder(nn.Module):
         for table in (self.embed, self.next_gap, self.next_class, self.words):
             nn.init.normal_(table.weight, std=0.3)
 
+    def _each_layer(self) -> Iterable[Layer]:
+        return cast("Iterable[Layer]", self.layers)
+
     def new_cache(self, room: int = 256) -> KVCache:
         """An empty cache for one page and its text."""
         return KVCache(self.cfg.layers, 1, self.cfg.heads, self.cfg.width // self.cfg.heads, room)
@@ -148,7 +164,7 @@ class Decoder(nn.Module):
         In the last layer only keys and values of the page are used, so nothing else is computed.
         """
         x, kept = sequence, []
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self._each_layer()):
             keys, values = layer.keys_values(x, None)
             kept.append((keys, values))
             if i + 1 < len(self.layers):
@@ -158,11 +174,13 @@ class Decoder(nn.Module):
     def text(
         self, x: Tensor, positions: Tensor, page: list[tuple[Tensor, Tensor]], mask: Tensor
     ) -> Tensor:
-        """Text (n, width) at integer positions behind a page; mask (n, page + n), True where seen."""
+        """Text (n, width) at integer positions behind a page; mask (n, page + n): what is seen."""
         table = rope_table(positions, self.cfg.width // self.cfg.heads // 2, self.cfg.rope_theta)
-        for layer, (page_keys, page_values) in zip(self.layers, page, strict=True):
+        for layer, (page_keys, page_values) in zip(self._each_layer(), page, strict=True):
             keys, values = layer.keys_values(x, table)
-            x = layer.attend(x, torch.cat([page_keys, keys], 2), torch.cat([page_values, values], 2), table, mask)
+            x = layer.attend(
+                x, torch.cat([page_keys, keys], 2), torch.cat([page_values, values], 2), table, mask
+            )
         return self.norm(x)
 
     def step(self, x: Tensor, first_position: int, cache: KVCache) -> Tensor:
@@ -171,7 +189,7 @@ class Decoder(nn.Module):
         table = rope_table(positions, self.cfg.width // self.cfg.heads // 2, self.cfg.rope_theta)
         past = cache.length
         mask = torch.ones(len(x), past + len(x), dtype=torch.bool).tril(past)
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self._each_layer()):
             keys, values = cache.write(i, *layer.keys_values(x, table))
             x = layer.attend(x, keys, values, table, mask)
         cache.advance(len(x))
@@ -187,7 +205,9 @@ class Decoder(nn.Module):
 
     def embed_answer(self, ids: Tensor, back: Feedback, tokens: Tensor) -> Tensor:
         """Emitted characters (n,) with what comes next on the page → (n, width)."""
-        seen = torch.where((back.token >= 0)[:, None], tokens[back.token.clamp(min=0)], tokens.new_zeros(()))
+        seen = torch.where(
+            (back.token >= 0)[:, None], tokens[back.token.clamp(min=0)], tokens.new_zeros(())
+        )
         return (
             self.embed(ids)
             + self.next_gap(back.gap)

@@ -24,8 +24,8 @@ MOST_LIKELY: Final = 2
 class SlotMap:
     """Every slot of a canvas or tile: rows × cols, best non-blank classes first.
 
-    ``cls`` int64 and ``prob`` float32 are (MOST_LIKELY, rows, cols), ``link`` float32 (3, rows, cols)
-    probabilities, ``place`` float32 (3, rows, cols) as in ``encoder.Dense``.
+    ``cls`` int64 and ``prob`` float32 are (MOST_LIKELY, rows, cols), ``link`` float32 (3, rows,
+    cols) probabilities, ``place`` float32 (3, rows, cols) as in ``encoder.Dense``.
     """
 
     cls: Ints
@@ -38,8 +38,8 @@ class SlotMap:
 class Detections:
     """Characters found on a canvas of ``width`` × ``height`` px; arrays of length n.
 
-    ``cls`` class, ``prob`` probability that a character stands there at all times its class's, ``x``
-    and ``y`` centre in px, ``height`` px per em, ``link`` float32 (n, 3) what follows.
+    ``cls`` class, ``prob`` probability that a character stands there at all times its class's,
+    ``x`` and ``y`` centre in px, ``height`` px per em, ``link`` float32 (n, 3) what follows.
     """
 
     cls: Ints
@@ -67,14 +67,15 @@ def slot_map(out: Dense) -> list[SlotMap]:
     prob = out.char.softmax(1)[:, 1:]
     top, cls = prob.topk(MOST_LIKELY, dim=1)
     link = out.link.softmax(1)
-    maps: list[SlotMap] = []
-    for i in range(len(cls)):
-        maps.append(
-            SlotMap(
-                (cls[i] + 1).numpy(), top[i].float().numpy(), link[i].float().numpy(), out.place[i].float().numpy()
-            )
+    return [
+        SlotMap(
+            (cls[i] + 1).numpy(),
+            top[i].float().numpy(),
+            link[i].float().numpy(),
+            out.place[i].float().numpy(),
         )
-    return maps
+        for i in range(len(cls))
+    ]
 
 
 def assemble(maps: list[SlotMap], cols: int) -> SlotMap:
@@ -82,7 +83,8 @@ def assemble(maps: list[SlotMap], cols: int) -> SlotMap:
 
     def join(name: str) -> NDArray[np.generic]:
         rows = [
-            np.concatenate([getattr(m, name) for m in maps[i : i + cols]], axis=2) for i in range(0, len(maps), cols)
+            np.concatenate([getattr(m, name) for m in maps[i : i + cols]], axis=2)
+            for i in range(0, len(maps), cols)
         ]
         return np.concatenate(rows, axis=1)
 
@@ -117,7 +119,14 @@ def detect(slots: SlotMap, threshold: float = 0.35) -> Detections:
 
 
 def _once(
-    rows: Ints, cols: Ints, x: Floats, y: Floats, height: Floats, cls: Ints, prob: Floats, shape: tuple[int, int]
+    rows: Ints,
+    cols: Ints,
+    x: Floats,
+    y: Floats,
+    height: Floats,
+    cls: Ints,
+    prob: Floats,
+    shape: tuple[int, int],
 ) -> NDArray[np.bool_]:
     """Of neighbouring slots that name the same character, keep the surest."""
     index = np.full((shape[0] + 2, shape[1] + 4), -1, np.int64)
@@ -128,7 +137,9 @@ def _once(
         a = np.flatnonzero(other >= 0)
         b = other[a]
         size = np.minimum(height[a], height[b])
-        reach = np.where(cls[a] == cls[b], np.maximum(1.9, 0.16 * size), np.maximum(1.4, 0.11 * size))
+        reach = np.where(
+            cls[a] == cls[b], np.maximum(1.9, 0.16 * size), np.maximum(1.4, 0.11 * size)
+        )
         same = (np.abs(x[a] - x[b]) < reach) & (np.abs(y[a] - y[b]) < 0.4 * size)
         lower = np.where(prob[a] < prob[b], a, b)[same]
         keep[lower] = False

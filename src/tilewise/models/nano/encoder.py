@@ -71,7 +71,9 @@ class Encoder(nn.Module):
         self.early = nn.Conv2d(cfg.stem, cfg.early, 3, stride=2, padding=1, bias=False)
         self.early_norm = nn.BatchNorm2d(cfg.early)
         self.residuals = nn.ModuleList(Residual(cfg.early) for _ in range(2))
-        self.fold = nn.Conv2d(cfg.early, cfg.width, (7, 3), stride=(7, 1), padding=(0, 1), bias=False)
+        self.fold = nn.Conv2d(
+            cfg.early, cfg.width, (7, 3), stride=(7, 1), padding=(0, 1), bias=False
+        )
         self.fold_norm = nn.BatchNorm2d(cfg.width)
         self.blocks = nn.ModuleList(Block(cfg.width, cfg.grow) for _ in range(cfg.blocks))
         self.head = nn.Conv2d(cfg.width, 2 * (CLASSES + LINKS + PLACES), 1)

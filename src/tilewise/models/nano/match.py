@@ -30,8 +30,8 @@ ANCHOR_FEATURES: Final = 9
 class Anchors:
     """Places on the page that a phrase of the question matches; up to k of them, best first.
 
-    ``first`` and ``last`` int64 (k,): characters of the reading, last inclusive. ``features`` float32
-    (k, ANCHOR_FEATURES). ``valid`` bool (k,).
+    ``first`` and ``last`` int64 (k,): characters of the reading, last inclusive. ``features``
+    float32 (k, ANCHOR_FEATURES). ``valid`` bool (k,).
     """
 
     first: Ints
@@ -41,9 +41,13 @@ class Anchors:
 
 
 def no_anchors(k: int) -> Anchors:
-    """k places that stand for nothing."""
-    zero = np.zeros(k, np.int64)
-    return Anchors(zero, zero, np.zeros((k, ANCHOR_FEATURES), np.float32), np.zeros(k, np.bool_))
+    """Give k places that stand for nothing."""
+    return Anchors(
+        np.zeros(k, np.int64),
+        np.zeros(k, np.int64),
+        np.zeros((k, ANCHOR_FEATURES), np.float32),
+        np.zeros(k, np.bool_),
+    )
 
 
 def phrase_classes(phrase: str) -> Ints:
@@ -53,7 +57,7 @@ def phrase_classes(phrase: str) -> Ints:
 
 
 def match(phrase: str, reading: Reading, k: int = ANCHORS) -> Anchors:
-    """The places where ``phrase`` stands, best first; at most one character may be lost or added."""
+    """The places where ``phrase`` stands, best first; one character may be lost or added."""
     wanted = phrase_classes(phrase)
     m, n = len(wanted), len(reading)
     if m == 0 or n == 0:
@@ -91,7 +95,7 @@ def _alignments(page: Ints, wanted: Ints) -> tuple[Floats, Ints]:
         for value, by in ((more, 1), (fewer, -1)):
             better = value > score
             score[better], shift[better] = value[better], by
-    return score / m, shift
+    return score / np.float32(m), shift
 
 
 def _anchors(reading: Reading, at: Ints, last: Ints, score: Floats, phrase: str, k: int) -> Anchors:
@@ -104,13 +108,15 @@ def _anchors(reading: Reading, at: Ints, last: Ints, score: Floats, phrase: str,
     after = reading.gap[end]
     next_char = reading.chars.cls[np.minimum(end + 1, len(reading) - 1)]
     has_colon = (after <= 1) & np.isin(next_char, _MARKS)
-    exact = np.array([_same_case(reading, int(a), int(b), phrase) for a, b in zip(at, end, strict=True)])
+    exact = np.array(
+        [_same_case(reading, int(a), int(b), phrase) for a, b in zip(at, end, strict=True)]
+    )
     best = score[at].max()
     out.first[:count], out.last[:count] = at, end
     out.features[:count] = np.stack(
         [
-            score[at], score[at] > 0.999, score[at] >= best - 1e-6, before != SAME_WORD, before >= CELL,
-            after != SAME_WORD, after >= CELL, has_colon, exact,
+            score[at], score[at] > 0.999, score[at] >= best - 1e-6, before != SAME_WORD,
+            before >= CELL, after != SAME_WORD, after >= CELL, has_colon, exact,
         ],
         axis=1,
     )  # fmt: skip
@@ -173,7 +179,8 @@ def number_asked(text: str) -> int | None:
 
 _COUNT: Final = {
     word: i + 1 for i, words in enumerate(
-        ("one first", "two second", "three third", "four fourth", "five fifth", "six sixth", "seven seventh",
-         "eight eighth", "nine ninth", "ten tenth", "eleven eleventh", "twelve twelfth")
+        ("one first", "two second", "three third", "four fourth", "five fifth", "six sixth",
+         "seven seventh", "eight eighth", "nine ninth", "ten tenth", "eleven eleventh",
+         "twelve twelfth")
     ) for word in words.split()
 }  # fmt: skip

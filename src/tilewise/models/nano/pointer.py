@@ -12,8 +12,15 @@ from torch.nn import functional as F
 
 from tilewise.models.nano.alphabet import CLASSES
 from tilewise.models.nano.config import DecoderConfig
-from tilewise.models.nano.match import ANCHOR_FEATURES, Anchors, extremes, match, no_anchors
-from tilewise.models.nano.match import ANCHORS, NUMBERS
+from tilewise.models.nano.match import (
+    ANCHOR_FEATURES,
+    ANCHORS,
+    NUMBERS,
+    Anchors,
+    extremes,
+    match,
+    no_anchors,
+)
 from tilewise.models.nano.question import Wanted
 from tilewise.models.nano.reading import Reading
 from tilewise.models.nano.relations import (
@@ -33,9 +40,14 @@ EVIDENCE_FEATURES = 2 * ANCHOR_FEATURES + 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageMemory:
-    """What a page keeps for all its questions: its text, the places to start, their tokens."""
+    """What a page keeps for all its questions.
+
+    ``reading``: its text; ``tokens`` int64: the visual token of each of its characters. ``places``:
+    where answers may start, with their features ``own``, classes ``cls`` and tokens ``token``.
+    """
 
     reading: Reading
+    tokens: NDArray[np.int64]
     places: Starts
     own: Tensor
     cls: Tensor
@@ -48,6 +60,7 @@ def page_memory(reading: Reading) -> PageMemory:
     token, _ = reading.chars.token_slots()
     return PageMemory(
         reading,
+        token,
         places,
         torch.from_numpy(places.features),
         torch.from_numpy(reading.chars.cls[places.char]),
@@ -57,8 +70,11 @@ def page_memory(reading: Reading) -> PageMemory:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """One question against one page: ``own`` (n, START_FEATURES), ``related`` per set (n, k, features),
-    ``valid`` per set (k,), ``evidence`` (EVIDENCE_FEATURES,)."""
+    """One question against one page.
+
+    ``own`` (n, START_FEATURES), ``related`` per set (n, k, features), ``valid`` per set (k,),
+    ``evidence`` (EVIDENCE_FEATURES,).
+    """
 
     own: Tensor
     related: tuple[Tensor, ...]
@@ -81,8 +97,16 @@ def look(memory: PageMemory, asked: Wanted) -> Look:
     if asked.line is not None:
         own = own.clone()
         own[:, LINE_FLAG] = torch.from_numpy(line)
-    known = (bool(asked.label), bool(asked.column), asked.line is not None, bool(line.any()), bool(found[2].valid.any()))
-    evidence = np.concatenate([found[0].features[0], found[1].features[0], np.array(known, np.float32)])
+    known = (
+        bool(asked.label),
+        bool(asked.column),
+        asked.line is not None,
+        bool(line.any()),
+        bool(found[2].valid.any()),
+    )
+    evidence = np.concatenate(
+        [found[0].features[0], found[1].features[0], np.array(known, np.float32)]
+    )
     return Look(
         own,
         tuple(torch.from_numpy(relations(reading, places, a)) for a in found),
@@ -98,9 +122,13 @@ class Pointer(nn.Module):
     def __init__(self, cfg: DecoderConfig) -> None:
         super().__init__()
         wide, asked = cfg.relation, cfg.relation
+        self.wide = wide
         self.ask = nn.Linear(cfg.question_width, asked)
         self.relate = nn.ModuleList(
-            nn.Sequential(nn.Linear(RELATION_FEATURES + asked, wide), nn.GELU(), nn.Linear(wide, wide)) for _ in range(SETS)
+            nn.Sequential(
+                nn.Linear(RELATION_FEATURES + asked, wide), nn.GELU(), nn.Linear(wide, wide)
+            )
+            for _ in range(SETS)
         )
         self.cls = nn.Embedding(CLASSES, 16)
         self.token = nn.Linear(cfg.width, 32)
@@ -109,12 +137,17 @@ class Pointer(nn.Module):
         self.gate = nn.Linear(asked, 128)
         self.second = nn.Linear(128, 96)
         self.score = nn.Linear(96, 1)
-        self.absent = nn.Sequential(nn.Linear(EVIDENCE_FEATURES + asked + 2, 48), nn.GELU(), nn.Linear(48, 1))
+        self.absent = nn.Sequential(
+            nn.Linear(EVIDENCE_FEATURES + asked + 2, 48), nn.GELU(), nn.Linear(48, 1)
+        )
 
-    def forward(self, memory: PageMemory, seen: Look, tokens: Tensor, summary: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, memory: PageMemory, seen: Look, tokens: Tensor, summary: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """One question: (n,) scores of the places, and the score (1,) of «not on this page».
 
-        ``tokens`` (rows × cols, width) is the page's local map, ``summary`` (width,) the question's.
+        ``tokens`` (rows × cols, width) is the page's local map, ``summary`` (width,) what the
+        question says.
         """
         q = self.ask(summary)
         n = len(memory.places.char)
@@ -125,7 +158,7 @@ class Pointer(nn.Module):
                 asked = q.expand(n, used.shape[1], -1)
                 parts.append(relate(torch.cat([used, asked], 2)).amax(1))
             else:
-                parts.append(q.new_zeros(n, relate[2].out_features))
+                parts.append(q.new_zeros(n, self.wide))
         x = torch.cat([*parts, q.expand(n, -1)], 1)
         x = F.gelu(self.first(x)) * torch.sigmoid(self.gate(q))
         scores = self.score(F.gelu(self.second(x)))[:, 0]
@@ -135,6 +168,3 @@ class Pointer(nn.Module):
             best = scores.new_full((2,), -10.0)
         absent = self.absent(torch.cat([seen.evidence, q, best]))
         return scores, absent
-
-
-Ints = NDArray[np.int64]

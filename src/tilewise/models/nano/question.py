@@ -14,7 +14,18 @@ from tilewise.models.nano.config import DecoderConfig
 from tilewise.models.nano.match import number_asked
 from tilewise.nn.rope import rope_table, rotate
 
-KINDS: Final = ("title", "value", "table", "after", "highest", "lowest", "chart", "all", "line", "unsupported")
+KINDS: Final = (
+    "title",
+    "value",
+    "table",
+    "after",
+    "highest",
+    "lowest",
+    "chart",
+    "all",
+    "line",
+    "unsupported",
+)
 TAGS: Final = 4
 """0 none, 1 label, row or quoted words, 2 column, 3 line number."""
 PADDING: Final = 3
@@ -22,7 +33,10 @@ PADDING: Final = 3
 
 
 class Understood(NamedTuple):
-    """What a question says: ``summary`` (n, width), ``kinds`` logits (n, 10), ``tags`` logits (n, length, 4)."""
+    """What a question says.
+
+    ``summary`` (n, width), ``kinds`` logits (n, 10), ``tags`` logits (n, length, 4).
+    """
 
     summary: Tensor
     kinds: Tensor

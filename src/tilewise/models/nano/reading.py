@@ -7,6 +7,7 @@ all segments at one height. Everything is geometry; nothing here is learnt.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -49,7 +50,8 @@ class Reading:
         """All text: spaces between words and cells, newlines between lines."""
         between = ("", " ", " ", "\n", "\n")
         return "".join(
-            PAGE_CHARS[c - 1] + between[g] for c, g in zip(self.chars.cls.tolist(), self.gap.tolist(), strict=True)
+            PAGE_CHARS[c - 1] + between[g]
+            for c, g in zip(self.chars.cls.tolist(), self.gap.tolist(), strict=True)
         ).rstrip("\n ")
 
 
@@ -68,7 +70,7 @@ def read(found: Detections) -> Reading:
 
 
 def _right_neighbours(found: Detections) -> tuple[Ints, NDArray[np.bool_]]:
-    """The next character to the right in the same segment (or -1), and whether a space lies between."""
+    """The next character to the right in a segment (or -1), and whether a space lies between."""
     n, far = len(found), 1e6
     band = (found.y // HALF_ROW).astype(np.int64)
     key = band * far + found.x.astype(np.float64)
@@ -90,7 +92,9 @@ def _right_neighbours(found: Detections) -> tuple[Ints, NDArray[np.bool_]]:
     return _unique_followers(found, best, best_dx)
 
 
-def _unique_followers(found: Detections, best: Ints, dx: NDArray[np.float64]) -> tuple[Ints, NDArray[np.bool_]]:
+def _unique_followers(
+    found: Detections, best: Ints, dx: NDArray[np.float64]
+) -> tuple[Ints, NDArray[np.bool_]]:
     n = len(best)
     has = np.flatnonzero(best >= 0)
     nearest = has[np.argsort(-dx[has], kind="stable")]
@@ -115,8 +119,8 @@ def _widths() -> Floats:
     """Rough advance of every class in em, the mean over common faces."""
     table = np.full(len(PAGE_CHARS) + 1, 0.54, np.float32)
     for chars, width in (
-        ("iljI.,:;'!|`îíï·", 0.27), ("tfr()[]{}/\\-°\"*", 0.36), ("sczJ", 0.48), ("ABCDEGHKNOPQRSTUVXYZÄÖÜ&wÉ", 0.66),
-        ("mMW@%©®…æ→", 0.88),
+        ("iljI.,:;'!|`îíï·", 0.27), ("tfr()[]{}/\\-°\"*", 0.36), ("sczJ", 0.48),
+        ("ABCDEGHKNOPQRSTUVXYZÄÖÜ&wÉ", 0.66), ("mMW@%©®…æ→", 0.88),
     ):  # fmt: skip
         for char in chars:
             if char in PAGE_CHARS:
@@ -145,7 +149,12 @@ def _chains(after: Ints) -> list[Ints]:
 def _box(found: Detections, chain: Ints) -> tuple[float, float, float, float]:
     size = float(np.median(found.height[chain]))
     x, y = found.x[chain], found.y[chain]
-    return float(x[0]) - 0.25 * size, float(y.min()) - 0.42 * size, float(x[-1]) + 0.25 * size, float(y.max()) + 0.42 * size
+    return (
+        float(x[0]) - 0.25 * size,
+        float(y.min()) - 0.42 * size,
+        float(x[-1]) + 0.25 * size,
+        float(y.max()) + 0.42 * size,
+    )
 
 
 def _rows(found: Detections, chains: list[Ints], boxes: Floats) -> Ints:
@@ -166,7 +175,7 @@ def _rows(found: Detections, chains: list[Ints], boxes: Floats) -> Ints:
 
 
 def _order(boxes: Floats, sizes: Ints, index: Ints) -> list[int]:
-    """Cut the page at white bands: into columns where both sides are running text, else into rows."""
+    """Cut the page at white bands: into columns where both sides are prose, else into rows."""
     out: list[int] = []
     pending = [index]
     while pending:
@@ -193,18 +202,23 @@ def _runs(low: Floats, high: Floats, least: float) -> list[Ints]:
 
 
 def _columns(boxes: Floats, sizes: Ints, group: Ints) -> list[Ints] | None:
-    """Parts side by side, if they are read one after the other: running text, or rows that do not match."""
+    """Parts side by side that are read one after the other: prose, or rows that do not match."""
     box = boxes[group]
     em = float(np.median(box[:, 3] - box[:, 1])) / 0.84
     parts = [group[p] for p in _runs(box[:, 0], box[:, 2], 0.7 * em)]
     if len(parts) < 2:
         return None
     prose = [_is_prose(boxes[p], sizes[p]) for p in parts]
-    if sum(prose) >= 2 and sum(len(p) for p, yes in zip(parts, prose, strict=True) if not yes) <= 0.5 * len(group):
+    other = sum(len(p) for p, yes in zip(parts, prose, strict=True) if not yes)
+    if sum(prose) >= 2 and other <= 0.5 * len(group):
         return parts
-    for left, right in zip(parts, parts[1:], strict=False):
+    for left, right in pairwise(parts):
         apart = boxes[right, 0].min() - boxes[left, 2].max()
-        if apart > 1.2 * em and min(len(left), len(right)) > 2 and _matching_rows(boxes, left, right, em) < 0.5:
+        if (
+            apart > 1.2 * em
+            and min(len(left), len(right)) > 2
+            and _matching_rows(boxes, left, right, em) < 0.5
+        ):
             at = float(boxes[right, 0].min())
             is_left = box[:, 0] < at - 1e-3
             return [group[is_left], group[~is_left]]
@@ -219,14 +233,14 @@ def _is_prose(box: Floats, sizes: Ints) -> bool:
 
 
 def _matching_rows(boxes: Floats, left: Ints, right: Ints, em: float) -> float:
-    """Share of the rows of the part with fewer rows that have one at the same height beside them."""
+    """Share of rows, in the part with fewer, that have one at the same height beside them."""
     a, b = ((boxes[p, 1] + boxes[p, 3]) / 2 for p in (left, right))
     few, many = (a, b) if len(a) <= len(b) else (b, a)
     return float(np.mean(np.abs(few[:, None] - many[None]).min(1) < 0.25 * em))
 
 
 def _bands(boxes: Floats, group: Ints) -> list[Ints]:
-    """Split at the white bands between rows: widest bands first, so that columns below a title stay whole."""
+    """Split at the widest white bands between rows, so that columns below a title stay whole."""
     box = boxes[group]
     shrink = 0.12 * (box[:, 3] - box[:, 1])
     parts = _runs(box[:, 1] + shrink, box[:, 3] - shrink, 0.0)
@@ -238,10 +252,12 @@ def _bands(boxes: Floats, group: Ints) -> list[Ints]:
     widest = float(white.max())
     cuts = np.flatnonzero(white >= 0.75 * widest) + 1
     edges = [0, *cuts.tolist(), len(parts)]
-    return [group[np.concatenate(parts[a:b])] for a, b in zip(edges, edges[1:], strict=False)]
+    return [group[np.concatenate(parts[a:b])] for a, b in pairwise(edges)]
 
 
-def _sorted(found: Detections, chains: list[Ints], rows: Ints, spaced: NDArray[np.bool_]) -> Reading:
+def _sorted(
+    found: Detections, chains: list[Ints], rows: Ints, spaced: NDArray[np.bool_]
+) -> Reading:
     """Put characters in order and say what lies between neighbours."""
     index = np.concatenate(chains)
     ends = np.cumsum([len(c) for c in chains]) - 1
@@ -262,6 +278,13 @@ def _sorted(found: Detections, chains: list[Ints], rows: Ints, spaced: NDArray[n
     gap[-1] = BLOCK
     word = np.concatenate([[0], np.cumsum(gap[:-1] != SAME_WORD)]).astype(np.int64)
     chars = Detections(
-        found.cls[index], found.prob[index], x, y, size, found.link[index], found.width, found.canvas_height
+        found.cls[index],
+        found.prob[index],
+        x,
+        y,
+        size,
+        found.link[index],
+        found.width,
+        found.canvas_height,
     )
     return Reading(chars, gap, word, segment, row, index)

@@ -83,11 +83,13 @@ def _own(reading: Reading, at: Ints, word_last: Ints, row_rank: Ints) -> Floats:
     row_first = np.full(rank.max() + 1, np.inf)
     np.minimum.at(row_first, rank, chars.x[at])
     segment_length = np.bincount(reading.segment)[reading.segment[at]]
+    is_tall = size > 0.93 * top
     columns = (
-        np.log(size / np.median(chars.height)), size > 0.93 * top, (size > 0.93 * top) & (_first_of(size > 0.93 * top)),
+        np.log(size / np.median(chars.height)), is_tall, is_tall & _first_of(is_tall),
         chars.x[at] / chars.width, chars.y[at] / chars.canvas_height, np.log1p(rank) / 4, rank == 0,
-        chars.x[at] <= row_first[rank] + 0.5, at == 0, before == SAME_WORD, before == SPACE, before == CELL,
-        before == LINE, before > LINE, np.isin(previous, _COLON), np.isin(at, first),
+        chars.x[at] <= row_first[rank] + 0.5, at == 0, before == SAME_WORD, before == SPACE,
+        before == CELL, before == LINE, before > LINE, np.isin(previous, _COLON),
+        np.isin(at, first),
         np.log1p(word_last - at) / 2, gap[word_last] >= CELL, np.log1p(segment_length) / 3,
         chars.cls[at] <= 32, size / 40, np.log(np.maximum(size, 1) / top),
     )  # fmt: skip
@@ -139,12 +141,15 @@ def relations(reading: Reading, places: Starts, anchors: Anchors) -> Floats:
     right_near = same_row & (dx > -0.4)
     below, above = (dy > 0.5) & (overlap > 0), (dy < -0.5) & (overlap > 0)
     columns = (
-        _squash(dx), _squash(dy), _squash((p_middle[:, None] - middle) / em), overlap / np.maximum(least, 1),
-        _squash((places.left[:, None] - a_left) / em), _squash((places.right[:, None] - a_right) / em),
-        same_row, places.char[:, None] == last + 1, between, (steps == 1), _squash(steps / 3),
-        right_near, _nearest(dx, right_near), below, _nearest(dy, below), above, _nearest(-dy, above),
-        np.abs(dy) < 0.35, np.log(places.size[:, None] / em), (gap[last] >= CELL)[None] & (steps == 1),
-        (places.char[:, None] >= first) & (places.char[:, None] <= last), np.ones((n, k), np.float32),
+        _squash(dx), _squash(dy), _squash((p_middle[:, None] - middle) / em),
+        overlap / np.maximum(least, 1), _squash((places.left[:, None] - a_left) / em),
+        _squash((places.right[:, None] - a_right) / em), same_row,
+        places.char[:, None] == last + 1, between, (steps == 1), _squash(steps / 3),
+        right_near, _nearest(dx, right_near), below, _nearest(dy, below), above,
+        _nearest(-dy, above), np.abs(dy) < 0.35, np.log(places.size[:, None] / em),
+        (gap[last] >= CELL)[None] & (steps == 1),
+        (places.char[:, None] >= first) & (places.char[:, None] <= last),
+        np.ones((n, k), np.float32),
     )  # fmt: skip
     for i, column in enumerate(columns):
         out[:, :, i] = column

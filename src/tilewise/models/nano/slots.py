@@ -23,7 +23,8 @@ class SlotTargets:
     """What each slot of a canvas should say; rows × cols = canvas height / 14 × width / 4.
 
     ``char`` int64 (rows, cols): class, 0 blank, IGNORE where either answer is right. ``link``
-    int64, IGNORE on blanks. ``place`` float32 (3, rows, cols): column and half-row offset, log height.
+    int64, IGNORE on blanks. ``place`` float32 (3, rows, cols): column and half-row offset, log
+    height.
     """
 
     char: NDArray[np.int64]
@@ -70,7 +71,12 @@ def slot_targets(
     return SlotTargets(char, links, place)
 
 
-def _ignore(char: NDArray[np.int64], u: NDArray[np.float32], v: NDArray[np.float32], inside: NDArray[np.bool_]) -> None:
+def _ignore(
+    char: NDArray[np.int64],
+    u: NDArray[np.floating],
+    v: NDArray[np.floating],
+    inside: NDArray[np.bool_],
+) -> None:
     """Mark the neighbours across slot borders that lie within 1.2 px (columns) or 2 px (rows)."""
     rows, cols = char.shape
     for du, dv in ((-0.3, 0.0), (0.3, 0.0), (0.0, -0.15), (0.0, 0.15)):

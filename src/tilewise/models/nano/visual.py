@@ -21,7 +21,7 @@ FREQUENCIES = 6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """What visual tokens of one assembled map are made of: (tokens, 28) each, rows × cols tokens."""
+    """What the rows × cols visual tokens of one map are made of: (tokens, 28) each."""
 
     index: Tensor
     weight: Tensor
@@ -64,7 +64,9 @@ class Visual(nn.Module):
         self.separator = nn.Parameter(torch.randn(cfg.width) * 0.02)
         nn.init.normal_(self.table.weight, std=0.3)
 
-    def forward(self, local: View, overview: View | None, entries: NDArray[np.int32]) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, local: View, overview: View | None, entries: NDArray[np.int32]
+    ) -> tuple[Tensor, Tensor]:
         """One page → image sequence (length, width), and the local map (rows × cols, width)."""
         tokens = self._map(local)
         parts = [rearrange(tokens, "(R h) (K w) d -> (R K h w) d", h=SIDE, w=SIDE)]
@@ -77,7 +79,9 @@ class Visual(nn.Module):
 
     def _map(self, view: View) -> Tensor:
         x = self.table(view.index, per_sample_weights=view.weight) + self.bias
-        x = rearrange(x, "(r c) d -> r c d", r=view.rows) + self.place(_places(view.rows, view.cols))
+        x = rearrange(x, "(r c) d -> r c d", r=view.rows) + self.place(
+            _places(view.rows, view.cols)
+        )
         for mixer in self.mixers:
             x = mixer(x)
         return x

@@ -1,0 +1,112 @@
+"""Cases that went through the encoder: synthetic pages as pictures, and real pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from default_model.cases import Case, make_case, page_config
+from tilewise.models.nano.detect import Detections, detect
+from tilewise.models.nano.encoder import Encoder
+from tilewise.models.nano.reading import read
+from tilewise.models.nano.sight import see, view
+from tilewise.records import Page
+from tilewise.synth.degrade import damage_glyphs, damage_pixels, pick_damage
+from tilewise.synth.facts import Question
+from tilewise.synth.fonts import Split
+from tilewise.synth.pages import make_page
+from tilewise.synth.questions import questions_about
+from tilewise.synth.real import read_real_pages
+from tilewise.synth.real_questions import questions_for
+from tilewise.synth.sheet import Glyphs
+from tilewise.tiling.config import TilingConfig
+from tilewise.tiling.partition import cut
+
+
+def rendered_cases(
+    encoder: Encoder, seed: int, split: Split = "train", *, most_tiles: int = 9, count: int = 12
+) -> Iterator[Case]:
+    """Synthetic pages drawn, damaged, tiled at mixed limits, read by the encoder, without end."""
+    rng = Random(seed)
+    while True:
+        page_rng = Random(rng.randrange(2**60))
+        made = make_page(page_rng, split, max_tiles=most_tiles)
+        if len(made.sheet) < 20:
+            continue
+        glyphs = made.sheet.glyphs()
+        questions = questions_about(made.facts, glyphs, page_rng, split, count)
+        how = pick_damage(page_rng, float(glyphs.height.min()))
+        pixels = damage_pixels(made.sheet.render(), how)
+        moved = damage_glyphs(glyphs, made.sheet.width, made.sheet.height, how)
+        cfg = page_config(page_rng, page_rng.choice((4, 9, 16, 16)))
+        case = seen_case(encoder, pixels, moved, questions, cfg)
+        if case is not None:
+            yield case
+
+
+def real_cases(encoder: Encoder, folder: Path, seed: int) -> Iterator[Case]:
+    """Real pages of the training split, without end."""
+    rng = Random(seed)
+    while True:
+        for page in read_real_pages(folder, "train"):
+            if rng.random() < 0.6:
+                continue
+            questions = questions_for(page, rng)
+            rng.shuffle(questions)
+            pixels = np.repeat(page.pixels[..., None], 3, axis=2)
+            cfg = page_config(rng, rng.choice((9, 16, 25)))
+            case = (
+                seen_case(encoder, pixels, page.glyphs(), questions[:10], cfg)
+                if questions
+                else None
+            )
+            if case is not None:
+                yield case
+
+
+def seen_case(
+    encoder: Encoder,
+    pixels: NDArray[np.uint8],
+    glyphs: Glyphs,
+    questions: list[Question],
+    cfg: TilingConfig,
+) -> Case | None:
+    """Read a page by the encoder and pair what it found with what stands there."""
+    tiles = cut(Page(pixels=pixels, name="page"), cfg)
+    seen = see(encoder, [tiles], has_global=cfg.has_global)[0]
+    found = detect(seen.local)
+    if len(found) < 10:
+        return None
+    fit = tiles.fit
+    placed = glyphs.moved(fit.width / fit.page_width, fit.left, fit.top)
+    overview = view(seen.overview) if seen.overview is not None else None
+    return make_case(
+        read(found), pair(found, placed), view(seen.local), overview, fit, cfg, questions
+    )
+
+
+def pair(found: Detections, glyphs: Glyphs) -> NDArray[np.int64]:
+    """Glyph of every detection, (n,): the nearest within its box, each glyph once; -1 for none."""
+    out = np.full(len(found), -1, np.int64)
+    order = np.argsort(glyphs.y, kind="stable")
+    ys = glyphs.y[order]
+    nearest = np.full(len(glyphs), np.inf)
+    owner = np.full(len(glyphs), -1, np.int64)
+    for i in range(len(found)):
+        size = float(found.height[i])
+        lo, hi = np.searchsorted(ys, (found.y[i] - 0.45 * size, found.y[i] + 0.45 * size))
+        near = order[lo:hi]
+        if len(near) == 0:
+            continue
+        dx = np.abs(glyphs.x[near] - found.x[i])
+        k = int(dx.argmin())
+        g = near[k]
+        if dx[k] < max(3.0, 0.5 * float(glyphs.width[g])) and dx[k] < nearest[g]:
+            nearest[g], owner[g] = dx[k], i
+    taken = owner >= 0
+    out[owner[taken]] = np.flatnonzero(taken)
+    return out
