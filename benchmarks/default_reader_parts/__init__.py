@@ -1,0 +1,1 @@
+"""The parts of ``benchmarks/default_reader.py``."""
