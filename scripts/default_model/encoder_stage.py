@@ -16,7 +16,7 @@ from default_model.clock import Clock, ramp_down, say
 from default_model.tiles import Tile, mixed_tiles, synthetic_tiles
 from tilewise.models.nano.config import EncoderConfig
 from tilewise.models.nano.encoder import Dense, Encoder
-from tilewise.models.nano.slots import IGNORE
+from tilewise.models.nano.slots import EM, IGNORE
 
 BATCH = 10
 PEAK_LR = 3e-3
@@ -34,9 +34,11 @@ def dense_loss(out: Dense, tiles: list[Tile], blank_weight: float = BLANK_WEIGHT
     char = torch.from_numpy(np.stack([t.targets.char for t in tiles]))
     link = torch.from_numpy(np.stack([t.targets.link for t in tiles]))
     place = torch.from_numpy(np.stack([t.targets.place for t in tiles]))
-    weight = torch.ones(out.char.shape[1])
-    weight[0] = blank_weight
-    read = F.cross_entropy(out.char, char, weight=weight, ignore_index=IGNORE, reduction="sum")
+    # A tile of large type has few characters; without a weight by size it would hardly count.
+    by_size = (place[:, 2].exp() * (EM / 20.0)).clamp(0.8, 3.0)
+    weight = torch.where(char > 0, by_size, torch.tensor(blank_weight))
+    each = F.cross_entropy(out.char, char, ignore_index=IGNORE, reduction="none")
+    read = (each * weight).sum()
     stands = char > 0
     count = stands.sum().clamp(min=1)
     follows = F.cross_entropy(out.link, link, ignore_index=IGNORE, reduction="sum")

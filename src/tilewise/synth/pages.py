@@ -72,8 +72,8 @@ def _style(rng: Random, width: int, height: int, *, unseen_font: bool) -> Style:
     ]
     bold = next((f for f in family if f.is_bold and not f.is_italic), face)
     largest = max(12.0, min(60.0, width / 14, height / 5))
-    size = round(min(largest, 11 + rng.expovariate(1 / 7)))
-    if rng.random() < 0.18:
+    size = round(min(largest, 12 + rng.expovariate(1 / 8)))
+    if rng.random() < 0.22:
         size = round(rng.uniform(size, largest))
     dark = tuple(rng.randint(0, 70) for _ in range(3))
     accent = tuple(rng.randint(0, 140) for _ in range(3))
@@ -106,7 +106,7 @@ def _fill(pen: Pen, style: Style, blocks: tuple[Block, ...], limit: int = 30) ->
 
 
 def _maybe_title(pen: Pen, style: Style, chance: float = 0.8) -> None:
-    if pen.rng.random() < chance and pen.room(style) > 4:
+    if pen.facts.title is None and pen.rng.random() < chance and pen.room(style) > 4:
         title(pen, style)
 
 

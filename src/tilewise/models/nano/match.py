@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tilewise.models.nano.alphabet import FOLDED, PAGE_CHARS, class_of
 from tilewise.models.nano.reading import CELL, SAME_WORD, Reading
+from tilewise.models.nano.series import series
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -154,18 +155,23 @@ def numbers(reading: Reading) -> tuple[Ints, Ints, NDArray[np.float64]]:
 
 
 def extremes(reading: Reading, sign: int, k: int = NUMBERS) -> Anchors:
-    """The k largest (``sign`` 1) or smallest (-1) numbers of the page, in order."""
-    first, last, value = numbers(reading)
-    order = np.argsort(-sign * value, kind="stable")[:k]
+    """Labels of the page's series with the largest (``sign`` 1) or smallest (-1) numbers.
+
+    The best two of every series come first, larger series before smaller ones; a page without
+    series gives its k most extreme numbers instead.
+    """
+    found = numbers(reading)
     out = no_anchors(k)
-    count = len(order)
-    out.first[:count], out.last[:count] = first[order], last[order]
-    out.valid[:count] = True
-    rank = np.arange(count)
-    out.features[:count, 0] = 1.0
-    out.features[:count, 1] = rank / k
-    out.features[:count, 2] = rank == 0
-    out.features[:count, 3] = np.exp(-rank / 2)
+    rows: list[tuple[int, int, int, int, bool]] = []
+    for group in sorted(series(reading, found), key=len, reverse=True):
+        ranked = sorted(group, key=lambda e: -sign * e.value)
+        rows += [(*entry.label, rank, len(group), True) for rank, entry in enumerate(ranked[:2])]
+    if not rows:
+        order = np.argsort(-sign * found[2], kind="stable")[:k].tolist()
+        rows = [(int(found[0][i]), int(found[1][i]), rank, 1, False) for rank, i in enumerate(order)]
+    for at, (first, last, rank, size, is_label) in enumerate(rows[:k]):
+        out.first[at], out.last[at], out.valid[at] = first, last, True
+        out.features[at, :5] = 1.0, rank / k, rank == 0, is_label, min(size, 12) / 12
     return out
 
 
