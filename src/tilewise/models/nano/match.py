@@ -168,7 +168,9 @@ def extremes(reading: Reading, sign: int, k: int = NUMBERS) -> Anchors:
         rows += [(*entry.label, rank, len(group), True) for rank, entry in enumerate(ranked[:2])]
     if not rows:
         order = np.argsort(-sign * found[2], kind="stable")[:k].tolist()
-        rows = [(int(found[0][i]), int(found[1][i]), rank, 1, False) for rank, i in enumerate(order)]
+        rows = [
+            (int(found[0][i]), int(found[1][i]), rank, 1, False) for rank, i in enumerate(order)
+        ]
     for at, (first, last, rank, size, is_label) in enumerate(rows[:k]):
         out.first[at], out.last[at], out.valid[at] = first, last, True
         out.features[at, :5] = 1.0, rank / k, rank == 0, is_label, min(size, 12) / 12

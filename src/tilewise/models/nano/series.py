@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from tilewise.models.nano.reading import CELL, Reading
 
 Ints = NDArray[np.int64]
+Numbers = tuple[Ints, Ints, NDArray[np.float64]]
+"""First and last character and value of every word that is a number, each (n,)."""
 
 FEWEST = 3
 """Entries from which on neighbours count as a series; two may be chance."""
@@ -28,7 +30,7 @@ class Entry:
     value: float
 
 
-def series(reading: Reading, numbers: tuple[Ints, Ints, NDArray[np.float64]]) -> list[list[Entry]]:
+def series(reading: Reading, numbers: Numbers) -> list[list[Entry]]:
     """All series of a page; ``numbers`` are its words that are numbers: first, last, value."""
     if len(reading) == 0 or len(numbers[0]) < 2:
         return []
@@ -47,7 +49,7 @@ def _middle(reading: Reading, first: int, last: int) -> float:
 
 
 def _standing(
-    reading: Reading, segments: list[tuple[int, int]], numbers: tuple[Ints, Ints, NDArray[np.float64]]
+    reading: Reading, segments: list[tuple[int, int]], numbers: Numbers
 ) -> list[list[Entry]]:
     """Rows of labels, most of which have a number straight above: bars and points."""
     first, last, value = numbers
@@ -62,7 +64,8 @@ def _standing(
         for a, b in row:
             em = float(reading.chars.height[a])
             reach = 0.9 * em + 0.12 * float(reading.chars.x[b] - reading.chars.x[a])
-            above = np.flatnonzero((np.abs(x - _middle(reading, a, b)) < reach) & (y < reading.chars.y[a] - 0.8 * em))
+            over = y < reading.chars.y[a] - 0.8 * em
+            above = np.flatnonzero(over & (np.abs(x - _middle(reading, a, b)) < reach))
             if len(above):
                 i = int(above[np.argmax(y[above])])
                 entries.append(Entry((a, b), (int(first[i]), int(last[i])), float(value[i])))
@@ -73,7 +76,7 @@ def _standing(
 
 
 def _lying(
-    reading: Reading, segments: list[tuple[int, int]], numbers: tuple[Ints, Ints, NDArray[np.float64]]
+    reading: Reading, segments: list[tuple[int, int]], numbers: Numbers
 ) -> list[list[Entry]]:
     """Runs of rows that are a label and then one number: lying bars, legends of pies."""
     first, last, value = numbers
