@@ -9,7 +9,6 @@ every two minutes and goes on from there when started again (Ctrl-C loses at mos
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,7 +77,7 @@ def joint(work: Path, seed: int, real: Path | None, minutes: float) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=ASSETS, show_default=True)
 def export(work: Path, seed: int, real: Path | None, out: Path) -> None:
     """Write config, weights and manifest."""
-    export_states(work, out, {"seed": seed, "python": platform.python_version()})
+    export_states(work, out, seed, real)
 
 
 @build.command("all")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from pathlib import Path
 
 
 class Clock:
@@ -40,12 +40,14 @@ def ramp_down(share: float, hold: float = 0.3, floor: float = 0.05) -> float:
     return 1.0 - (1.0 - floor) * (share - hold) / (1.0 - hold)
 
 
-def say(stage: str, clock: Clock, text: str) -> None:
-    """One line of progress."""
+def say(work: Path, stage: str, clock: Clock, text: str) -> None:
+    """One line of progress, on standard output and at the end of ``work``/``stage``.log."""
     minutes = clock.left_s / 60
-    print(
+    line = (
         f"{stage} {clock.used_min:6.1f} of {clock.budget_min:.0f} CPU-min, "
-        f"{minutes:.0f} min left: {text}",
-        flush=True,
+        f"{minutes:.0f} min left: {text}"
     )
-    sys.stdout.flush()
+    print(line, flush=True)
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / f"{stage}.log").open("a", encoding="utf-8") as log:
+        log.write(line + "\n")

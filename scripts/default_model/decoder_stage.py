@@ -164,8 +164,13 @@ def train_decoder(work: Path, minutes: float, seed: int, name: str = "decoder") 
         step += 1
         if clock.used_min - last_said > 2.0 or clock.share >= 1.0:
             last_said = clock.used_min
-            say(name, clock, f"step {step} size {size} first {mean_first:.3f}; " + table(right))
-            say(name, clock, "held " + table(evaluate(model, held)))
+            say(
+                work,
+                name,
+                clock,
+                f"step {step} size {size} first {mean_first:.3f}; " + table(right),
+            )
+            say(work, name, clock, "held " + table(evaluate(model, held)))
             save_atomically(
                 {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
                  "bonus": bonus, "used_min": clock.used_min, "stage_minutes": minutes},

@@ -110,7 +110,7 @@ def train_encoder(
             shown = "; ".join(
                 f"{k} " + " ".join(f"{a} {b:.3f}" for a, b in v.items()) for k, v in report.items()
             )
-            say(name, clock, f"step {step} loss {mean_loss:.3f}; {shown}")
+            say(work, name, clock, f"step {step} loss {mean_loss:.3f}; {shown}")
             save_atomically(
                 {"model": encoder.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
                  "used_min": clock.used_min, "stage_minutes": minutes},

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from default_model.provenance import provenance
 from tilewise.models.nano.config import NanoConfig
 from tilewise.models.nano.decoder import Decoder
 from tilewise.models.nano.encoder import Encoder
@@ -29,8 +30,8 @@ def export(encoder: Encoder, decoder: Decoder, folder: Path, notes: dict[str, ob
     write_manifest(folder, (CONFIG, WEIGHTS), notes)
 
 
-def export_states(work: Path, folder: Path, notes: dict[str, object]) -> None:
-    """Export the newest encoder and decoder states of a working folder."""
+def export_states(work: Path, folder: Path, seed: int, real: Path | None) -> None:
+    """Export the newest encoder and decoder states of a working folder, with PROVENANCE.md."""
     cfg = NanoConfig()
     encoder, decoder = Encoder(cfg.encoder), Decoder(cfg.decoder)
     for module, names in (
@@ -39,4 +40,6 @@ def export_states(work: Path, folder: Path, notes: dict[str, object]) -> None:
     ):
         file = next(work / f"{n}.pt" for n in names if (work / f"{n}.pt").exists())
         module.load_state_dict(torch.load(file, weights_only=True)["model"])
-    export(encoder, decoder, folder, notes)
+    export(encoder, decoder, folder, {"seed": seed})
+    text = provenance(work, seed, real)
+    (folder / "PROVENANCE.md").write_text(text, encoding="utf-8")

@@ -74,8 +74,8 @@ def train_joint(work: Path, minutes: float, seed: int, real: Path | None) -> Non
         step += 1
         if clock.used_min - last_said > 2.0 or clock.share >= 1.0:
             last_said = clock.used_min
-            say("joint", clock, f"step {step} first {mean_first:.3f}; {table(right)}")
-            say("joint", clock, "held " + table(evaluate(model, held)))
+            say(work, "joint", clock, f"step {step} first {mean_first:.3f}; {table(right)}")
+            say(work, "joint", clock, "held " + table(evaluate(model, held)))
             save_atomically(
                 {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
                  "used_min": clock.used_min, "stage_minutes": minutes},

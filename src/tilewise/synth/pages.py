@@ -154,7 +154,10 @@ def _tables(pen: Pen, style: Style) -> None:
 
 def _charts(pen: Pen, style: Style) -> None:
     _maybe_title(pen, style)
-    _fill(pen, style, (chart, chart, paragraph, pairs), 4)
+    if pen.rng.random() < 0.5:  # one chart alone: only then is there one highest
+        chart(pen, style)
+        return _fill(pen, style, (paragraph, pairs), 3)
+    return _fill(pen, style, (chart, chart, paragraph, pairs), 4)
 
 
 def _columns(pen: Pen, style: Style) -> None:

@@ -32,7 +32,7 @@ def questions_about(
         "table": 4.0,
         "after": 3.5,
         "chart": 4.0,
-        "highest": 3.0,
+        "highest": 6.0,
         "all": 1.0,
         "line": 0.8,
     }
