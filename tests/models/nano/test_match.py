@@ -151,17 +151,38 @@ def test_other_words_are_no_numbers(text: str) -> None:
     assert len(numbers(reading_of((20, 40, text)))[2]) == 0
 
 
-def test_extremes_are_in_order() -> None:
-    page = reading_of(
-        *((20 + 150 * (i % 4), 40 + 26 * (i // 4), str(7 * i % 19)) for i in range(16))
-    )
-    _, _, values = numbers(page)
-    place = dict(zip(numbers(page)[0].tolist(), values.tolist(), strict=True))
+def test_extremes_without_a_series_are_the_numbers_in_order() -> None:
+    figures = (7, 1, 14, 3, 18, 11, 2, 9, 16, 5, 13, 4, 17, 8)
+    page = reading_of(*((20 + 37 * i, 30 + 90 * (i % 3), str(n)) for i, n in enumerate(figures)))
+    first, _, values = numbers(page)
+    place = dict(zip(first.tolist(), values.tolist(), strict=True))
+    assert sorted(values.tolist()) == sorted(figures)
     for sign in (1, -1):
         found = extremes(page, sign)
         got = [place[i] for i in found.first.tolist()]
-        assert got == sorted(values, reverse=sign > 0)[:NUMBERS]
+        assert got == sorted(figures, reverse=sign > 0)[:NUMBERS]
         assert found.features[:, 2].tolist() == [1] + [0] * (NUMBERS - 1)
+        assert not found.features[:, 3].any()
+
+
+BARS = (("Rope", 12), ("Sail", 99), ("Tar", 7), ("Hull", 45))
+
+
+@pytest.mark.parametrize("kind", ["standing", "lying"])
+def test_extremes_of_a_series_are_the_labels_of_its_best_two(kind: str) -> None:
+    runs: list[tuple[float, float, str]] = []
+    for i, (label, n) in enumerate(BARS):
+        if kind == "standing":
+            x = 40 + 120.0 * i
+            runs += [(x, 280 - 2.0 * n, str(n)), (x, 310, label)]
+        else:
+            runs += [(40, 60 + 30.0 * i, label), (160 + 3.0 * n, 60 + 30.0 * i, str(n))]
+    page = reading_of(*runs)
+    for sign, wanted in ((1, ["Sail", "Hull"]), (-1, ["Tar", "Rope"])):
+        found = extremes(page, sign)
+        assert spans(found, page) == wanted
+        assert found.features[:2, 2].tolist() == [1, 0]
+        assert found.features[:2, 3].tolist() == [1, 1]
 
 
 def test_extremes_of_a_page_without_numbers() -> None:
