@@ -45,7 +45,7 @@ class DecoderConfig:
     context: int = 12_288
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
+        if self.heads < 1 or self.width % self.heads:
             raise ConfigError(
                 f"decoder width is {self.width} and heads {self.heads}; "
                 "the width must be a multiple of the heads. Change one of them."
