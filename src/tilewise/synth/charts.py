@@ -61,7 +61,7 @@ def _series(pen: Pen, most: int) -> tuple[str, list[str], list[float], list[str]
         pen.facts.used.update(x.lower() for x in labels)
     else:
         noun = rng.choice(INVENTED)
-        labels = [fresh(pen, _label) for _ in range(count)]
+        labels = _invented(pen, count)
     decimals = rng.choice((0, 0, 0, 1, 2))
     top = 10 ** rng.uniform(1.0, 4.0)
     texts: dict[str, float] = {}
@@ -77,6 +77,15 @@ def _series(pen: Pen, most: int) -> tuple[str, list[str], list[float], list[str]
     shown = [f"${p}" if unit == "$" else p + unit for p in printed]
     labels = labels[: len(shown)]
     return noun, labels, [texts[p] for p in printed], shown
+
+
+def _invented(pen: Pen, count: int) -> list[str]:
+    """Invented labels; now and then the row names of a table above, as posters have it."""
+    if pen.facts.tables and pen.rng.random() < 0.5:
+        rows = pen.facts.tables[-1].rows[:count]
+        if len(rows) > 2 and not any(p.is_chart and p.label in rows for p in pen.facts.pairs):
+            return list(rows)
+    return [fresh(pen, _label) for _ in range(count)]
 
 
 def _label(rng: Random, split: Split) -> str:

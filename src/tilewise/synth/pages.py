@@ -157,7 +157,7 @@ def _charts(pen: Pen, style: Style) -> None:
     if pen.rng.random() < 0.5:  # one chart alone: only then is there one highest
         chart(pen, style)
         return _fill(pen, style, (paragraph, pairs), 3)
-    return _fill(pen, style, (chart, chart, paragraph, pairs), 4)
+    return _fill(pen, style, (table, chart, chart, paragraph, pairs), 4)
 
 
 def _columns(pen: Pen, style: Style) -> None:
