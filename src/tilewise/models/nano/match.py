@@ -133,7 +133,7 @@ def _same_case(reading: Reading, first: int, last: int, phrase: str) -> bool:
     return page == phrase.replace(" ", "")
 
 
-_NUMBER: Final = re.compile(r"[-+]?[$€£¥]?\s?(\d[\d,]*\.?\d*|\.\d+)[%a-zA-Z€£¥$°]{0,4}[.,;)]?")
+_NUMBER: Final = re.compile(r"([-+]?)[$€£¥]?\s?(\d[\d,]*\.?\d*|\.\d+)[%a-zA-Z€£¥$°]{0,4}[.,;)]?")
 
 
 def numbers(reading: Reading) -> tuple[Ints, Ints, NDArray[np.float64]]:
@@ -148,7 +148,7 @@ def numbers(reading: Reading) -> tuple[Ints, Ints, NDArray[np.float64]]:
     for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
         hit = _NUMBER.fullmatch("".join(chars[first : last + 1]))
         if hit:
-            text = hit.group(1).replace(",", "")
+            text = hit.group(1) + hit.group(2).replace(",", "")
             found.append((first, last, float(text)))
     table = np.array(found, np.float64).reshape(-1, 3)
     return table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2]

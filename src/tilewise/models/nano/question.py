@@ -28,8 +28,6 @@ KINDS: Final = (
 )
 TAGS: Final = 4
 """0 none, 1 label, row or quoted words, 2 column, 3 line number."""
-PADDING: Final = 3
-"""Pad characters set around every question, so that the convolution sees its ends."""
 
 
 class Understood(NamedTuple):
@@ -89,7 +87,7 @@ class QuestionEncoder(nn.Module):
     def forward(self, ids: Tensor) -> Understood:
         """Ids (n, length), PAD behind each question → what it says."""
         real = ids != PAD
-        x = self.embed(ids)
+        x = self.embed(ids) * real[..., None]  # so that what stands behind changes nothing
         x = x + F.gelu(self.spread(x.transpose(1, 2)).transpose(1, 2))
         table = rope_table(torch.arange(ids.shape[1]), x.shape[2] // 4, self.theta)
         mask = real[:, None, None, :]

@@ -27,6 +27,10 @@ REACH: Final = 1.7
 """Largest distance of two characters' centres within a segment, in em."""
 
 
+SURE: Final = 0.85
+"""Probability from which on the encoder is believed at a tile edge on what follows there."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
     """A canvas as text. Characters are sorted in reading order.
@@ -106,6 +110,8 @@ def _unique_followers(
     free = (dx[has] - (_WIDTH[found.cls[has]] + _WIDTH[found.cls[best[has]]]) / 2 * size) / size
     word, space, end = found.link[has].T
     at_edge = (TILE - found.x[has] % TILE) < 0.75 * size
+    # Near a tile's right edge the encoder cannot see what follows, unless it is sure all the same.
+    at_edge &= np.maximum(word, space + end) < SURE
     spaced = np.where(at_edge, free > 0.14, space + end > word)
     spaced = (spaced | (free > 0.6)) & (free > -0.12)
     is_end = spaced & np.where(at_edge, free > 0.7, (end > np.maximum(space, word)) & (free > 0.25))
