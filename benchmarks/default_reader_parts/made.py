@@ -73,7 +73,8 @@ def _subject(
     if not is_scaled:
         how = replace(how, scale=1.0)
     moved = damage_glyphs(glyphs, made.sheet.width, made.sheet.height, how)
-    has_order = made.facts.is_single_flow or not any(p.is_chart for p in made.facts.pairs)
+    is_plain = made.facts.is_single_flow or not any(p.is_chart for p in made.facts.pairs)
+    has_order = is_plain and made.facts.has_one_order
     return Subject(
         page=Page(pixels=damage_pixels(made.sheet.render(), how), name=name),
         questions=tuple(asked),

@@ -26,24 +26,35 @@ def orthogonalise(gradient: Tensor) -> Tensor:
     return x.T if is_tall else x
 
 
+OTHERS = ("embed", "table", "next_gap", "next_class", "words", "cls", "output", "head")
+"""Parts of names of matrices that are tables or read out, which Muon is not for."""
+
+
+def _is_hidden(name: str, p: nn.Parameter) -> bool:
+    """Whether a parameter maps hidden values to hidden values: matrices, full convolutions."""
+    if p.ndim not in (2, 4) or any(part in name for part in OTHERS):
+        return False
+    return min(p.shape[0], p[0].numel()) >= 32 and (p.ndim == 2 or p.shape[1] > 1)
+
+
 class Muon:
     """Both optimisers behind one face; ``groups`` carry ``lr_factor``."""
 
-    def __init__(self, model: nn.Module, lr: float) -> None:
-        hidden: list[nn.Parameter] = []
-        rest: list[nn.Parameter] = []
-        for name, p in model.named_parameters():
-            is_hidden = (
-                p.ndim == 2 and min(p.shape) >= 32 and "embed" not in name and "table" not in name
-            )
-            is_hidden &= not any(
-                w in name for w in ("next_gap", "next_class", "words", "cls", "output")
-            )
-            (hidden if is_hidden else rest).append(p)
-        self.hidden = hidden
+    def __init__(
+        self,
+        model: nn.Module,
+        lr: float,
+        hidden_lr: float | None = None,
+        momentum: float = MOMENTUM,
+    ) -> None:
+        named = list(model.named_parameters())
+        self.hidden = [p for name, p in named if _is_hidden(name, p)]
         self.lr = lr
+        self.hidden_lr = 5 * lr if hidden_lr is None else hidden_lr
+        self.beta = momentum
+        rest = [p for name, p in named if not _is_hidden(name, p)]
         self.adam = torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
-        self.momentum = [torch.zeros_like(p) for p in hidden]
+        self.momentum = [torch.zeros_like(p) for p in self.hidden]
         self.groups: list[dict[str, Any]] = [{"lr_factor": 1.0}]
 
     def zero_grad(self) -> None:
@@ -62,11 +73,11 @@ class Muon:
         for p, m in zip(self.hidden, self.momentum, strict=True):
             if p.grad is None:
                 continue
-            m.mul_(MOMENTUM).add_(p.grad)
-            push = orthogonalise(p.grad + MOMENTUM * m)
-            scale = max(1.0, p.shape[0] / p.shape[1]) ** 0.5
+            m.mul_(self.beta).add_(p.grad)
+            push = orthogonalise((p.grad + self.beta * m).flatten(1))
+            scale = max(1.0, push.shape[0] / push.shape[1]) ** 0.5
             p.mul_(1 - 0.01 * self.lr * factor)
-            p.add_(push, alpha=-5 * self.lr * factor * scale)
+            p.add_(push.view_as(p), alpha=-self.hidden_lr * factor * scale)
 
     def state_dict(self) -> dict[str, Any]:
         """State to resume from."""

@@ -91,10 +91,28 @@ def title(pen: Pen, style: Style) -> None:
         pen.facts.lines.append((run.start, run.stop))
     pen.sheet.break_after(run, "block")
     pen.facts.title = Run(start, run.stop, run.right)
+    if not is_centred and rng.random() < 0.3:
+        _beside(pen, style, run.right + style.size * 2, pen.y - size * 0.25)
     if rng.random() < 0.2:
         pen.sheet.line(pen.left, pen.y + 4, pen.right, pen.y + 4, ink, rng.choice((1, 2, 3)))
         pen.y += 6
     pen.y += style.size * rng.uniform(0.4, 1.2)
+
+
+def _beside(pen: Pen, style: Style, left: float, base: float) -> None:
+    """A sender or a date in plain type on the right of a title, at its height and below."""
+    makers = (words.name, words.value, words.value)
+    for _ in range(pen.rng.randint(1, 3)):
+        text = pen.rng.choice(makers)(pen.rng, pen.split)
+        room = pen.right - left
+        if advance(style.face, style.size, text) > room or base > pen.bottom:
+            break
+        x = pen.right - advance(style.face, style.size, text)
+        run = pen.sheet.text(x, base, text, style.face, style.size, style.ink)
+        pen.sheet.break_after(run, "block")
+        pen.facts.is_single_flow = pen.facts.has_one_order = False
+        base += style.pitch
+    pen.y = max(pen.y, base - style.pitch + style.size * 0.3)
 
 
 def heading(pen: Pen, style: Style) -> None:

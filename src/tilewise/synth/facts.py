@@ -60,7 +60,11 @@ class Series:
 
 @dataclass(slots=True)
 class Facts:
-    """Everything a page states, collected while it is set."""
+    """Everything a page states, collected while it is set.
+
+    ``is_single_flow``: one column, so that its lines can be counted. ``has_one_order``: people
+    would agree in which order to read it.
+    """
 
     title: Run | None = None
     pairs: list[Pair] = field(default_factory=list)
@@ -69,4 +73,5 @@ class Facts:
     prose: list[tuple[int, int]] = field(default_factory=list)
     lines: list[tuple[int, int]] = field(default_factory=list)
     is_single_flow: bool = True
+    has_one_order: bool = True
     used: set[str] = field(default_factory=set)

@@ -179,6 +179,7 @@ def _sides(pen: Pen, style: Style) -> None:
     half = pen.width / 2
     if half < style.size * 12:
         return _inline(pen, style)
+    pen.facts.has_one_order = False  # by rows or by columns?
     mark = pen.rng.choice((":", ":", " :"))
     for _ in range(_rows(pen, style, 5)):
         keys = [fresh(pen, words.key) for _ in range(2)]

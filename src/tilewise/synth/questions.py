@@ -192,7 +192,7 @@ def _extreme(a: _Asker) -> Question | None:
 
 def _all(a: _Asker) -> Question | None:
     is_plain = a.facts.is_single_flow or not any(p.is_chart for p in a.facts.pairs)
-    return a.ask("all", (0, len(a.glyphs))) if is_plain else None
+    return a.ask("all", (0, len(a.glyphs))) if is_plain and a.facts.has_one_order else None
 
 
 def _line(a: _Asker) -> Question | None:
