@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import numpy as np
 import PIL
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.machine import processor
 from tilewise.records import Page
 from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.layout import plan, tokens
@@ -74,12 +77,8 @@ def main() -> None:
 
 def _machine(repeats: int) -> str:
     """What ran, and how to read the numbers."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return (
-        f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, load {load} at the "
+        f"{processor()} at the "
         f"start; Python {platform.python_version()}, numpy {np.__version__}, Pillow "
         f"{PIL.__version__}. Pixels are uint8 RGB. Milliseconds: median of {repeats} repeats "
         "[fastest to slowest] after one unmeasured. `cut` does not decode; decoding is apart. "

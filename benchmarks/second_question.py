@@ -10,17 +10,20 @@ it, with machine and spread, to a dated file.
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import statistics
+import sys
 from datetime import date
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
 import tilewise
+from benchmarks.machine import processor
 from tilewise.engine.session import Conversation
 from tilewise.models.reader import Reader
 from tilewise.records import Answer, Page
@@ -82,12 +85,8 @@ def _spread(values: list[float]) -> str:
 
 def _machine(repeats: int) -> str:
     """What ran, and how to read the numbers."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return (
-        f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, load {load} at the "
+        f"{processor()} at the "
         f"start; Python {platform.python_version()}, torch {torch.__version__}, "
         f"{torch.get_num_threads()} threads, {torch.get_default_dtype()}, batch 1. Seconds: median "
         f"of {repeats} repeats [fastest to slowest] after one unmeasured; the page is decoded "

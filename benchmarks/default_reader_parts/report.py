@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import sys
 import time
@@ -17,6 +16,7 @@ import torch
 
 from benchmarks.default_reader_parts.asking import Outcome
 from benchmarks.default_reader_parts.scores import Ratio, Share
+from benchmarks.machine import processor
 from tilewise.models.folders import find
 
 TITLE = "# The default reader, measured"
@@ -81,16 +81,12 @@ def report_path(folder: Path) -> Path:
 
 def machine(model: str) -> str:
     """What ran: weights, machine, versions."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     digest = hashlib.sha256()
     for file in sorted(find(model).glob("*.safetensors")):
         digest.update(file.read_bytes())
     return (
         f"{model}, weights {digest.hexdigest()[:12]}; {date.today().isoformat()}; "
-        f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, load {load}; "
+        f"{processor()}; "
         f"Python {platform.python_version()}, torch {torch.__version__}, "
         f"{torch.get_num_threads()} threads, {str(torch.get_default_dtype())[6:]}, batch 1."
     )

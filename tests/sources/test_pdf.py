@@ -128,7 +128,8 @@ def test_without_its_password_a_file_is_refused(
 
 
 def test_a_password_that_is_not_needed_is_ignored() -> None:
-    open_source(pdf(LEFT_HALF_RED), password="key").close()
+    with open_source(pdf(LEFT_HALF_RED), password="key") as source:
+        assert source.count == 1
 
 
 def test_a_password_with_a_zero_character_is_refused() -> None:
