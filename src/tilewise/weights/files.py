@@ -1,7 +1,8 @@
-"""A folder of weights: ``config.json``, safetensors (one file or shards) and ``manifest.json``.
+"""A folder of weights: ``config.json``, files of tensors (one or shards) and ``manifest.json``.
 
-The manifest is optional. Where there is one, every file that it names is checked by size and
-SHA-256 before a tensor is read, so a damaged download is told apart from a bug.
+Tensors are read from safetensors, or where there are none from pickles; an index names the shards
+if there are several. The manifest is optional. Where there is one, every file that it names is
+checked by size and SHA-256 before a tensor is read, so a damaged download is told apart from a bug.
 """
 
 from __future__ import annotations
@@ -10,21 +11,33 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+import torch
 from torch import Tensor, nn
 
 from tilewise.errors import WeightsError
+from tilewise.weights.formats import AGAIN, MAPPERS
+from tilewise.weights.names import listed
 
 CONFIG: Final = "config.json"
 MANIFEST: Final = "manifest.json"
 WEIGHTS: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
+PICKLE: Final = "pytorch_model.bin"
+PICKLE_INDEX: Final = "pytorch_model.bin.index.json"
 
-_AGAIN: Final = "get the folder again, or give another model"
+LAYOUTS: Final = ((WEIGHTS, INDEX), (PICKLE, PICKLE_INDEX))
+"""Names of a single file of weights and of the index of shards, in the order of preference."""
+
+_MAP_BYTES: Final = 256 << 20
+"""Read so much from one mapping of a file, then map it anew.
+
+Pages of a mapped file count as memory of the process until the mapping goes, so that without
+this a file read to its end would be there twice, once mapped and once as tensors.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,11 +94,11 @@ def check_manifest(folder: str | Path) -> None:
         return
     files = _read_object(folder / MANIFEST).get("files")
     if not isinstance(files, dict):
-        raise WeightsError(f"{folder / MANIFEST}: holds no table of files; {_AGAIN}.")
+        raise WeightsError(f"{folder / MANIFEST}: holds no table of files; {AGAIN}.")
     for name, wanted in files.items():
         if not isinstance(wanted, dict) or not {"sha256", "size_bytes"} <= wanted.keys():
             raise WeightsError(
-                f"{folder / MANIFEST}: {name} has no sha256 and size_bytes; {_AGAIN}."
+                f"{folder / MANIFEST}: {name} has no sha256 and size_bytes; {AGAIN}."
             )
         _check_file(folder / name, wanted)
 
@@ -112,29 +125,124 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_tensors(folder: str | Path) -> dict[str, Tensor]:
-    """Read all tensors of a folder, from one file or from the shards that an index names.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorInfo:
+    """What is known of a tensor before it is read; ``file`` is a name inside the folder."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    file: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its values."""
+        return prod(self.shape) * self.dtype.itemsize
+
+
+class TensorFiles:
+    """The tensors of a folder: names, shapes and dtypes at once, values one by one.
+
+    Safetensors are preferred to pickles, a single file to shards. ``infos`` has the tensors by
+    name in the order in which they lie in the files, which is the fastest order to read them in.
+
+    Args:
+        folder: where the files of weights lie.
 
     Raises:
-        WeightsError: no weights, a missing shard, a truncated file, a tensor named but not there.
+        WeightsError: no weights, missing shards (all are named), a damaged file, a tensor named
+            by the index that no shard holds, or one that two shards hold.
     """
-    folder = Path(folder)
-    if (folder / WEIGHTS).exists():
-        return _read_safetensors(folder / WEIGHTS)
-    if not (folder / INDEX).exists():
-        raise WeightsError(f"{folder}: holds neither {WEIGHTS} nor {INDEX}; {_AGAIN}.")
-    places = _read_object(folder / INDEX).get("weight_map")
-    if not isinstance(places, dict):
-        raise WeightsError(f"{folder / INDEX}: has no weight_map; {_AGAIN}.")
-    tensors: dict[str, Tensor] = {}
-    for shard in sorted(set(places.values())):
-        tensors |= _read_safetensors(folder / shard)
-    absent = sorted(places.keys() - tensors.keys())
-    if absent:
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        names, indexed = _weight_files(self.folder)
+        self.infos: dict[str, TensorInfo] = {}
+        self._file = ""
+        self._mapped: dict[str, Tensor] = {}
+        self._read_bytes = 0
+        for name in names:
+            self._add(name)
+        absent = sorted(indexed - self.infos.keys())
+        if absent:
+            raise WeightsError(
+                f"{self.folder}: its index names tensors that no shard holds: {listed(absent)}; "
+                f"{AGAIN}."
+            )
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all values together."""
+        return sum(info.size_bytes for info in self.infos.values())
+
+    def read(self, name: str) -> Tensor:
+        """A tensor by its name, on the CPU, mapped from its file: copy it before writing to it."""
+        info = self.infos[name]
+        if self._file != info.file or self._read_bytes >= _MAP_BYTES:
+            self._open(info.file)
+        self._read_bytes += info.size_bytes
+        return self._mapped[name]
+
+    def close(self) -> None:
+        """Let go of the mapped file; a later ``read`` opens it again."""
+        self._file, self._mapped, self._read_bytes = "", {}, 0
+
+    def _open(self, file: str) -> None:
+        self.close()  # first the old mapping goes, then the new one comes
+        self._mapped = MAPPERS[Path(file).suffix](self.folder / file)
+        self._file = file
+
+    def _add(self, file: str) -> None:
+        self._open(file)
+        twice = sorted(self.infos.keys() & self._mapped.keys())
+        if twice:
+            raise WeightsError(
+                f"{self.folder / file}: holds tensors that {self.infos[twice[0]].file} holds too: "
+                f"{listed(twice)}; keep the shards of one model only."
+            )
+        for name, tensor in self._mapped.items():
+            self.infos[name] = TensorInfo(shape=tuple(tensor.shape), dtype=tensor.dtype, file=file)
+        self.close()
+
+
+def read_tensors(folder: str | Path) -> dict[str, Tensor]:
+    """Map all tensors of a folder; what they are copied to is another matter.
+
+    Raises:
+        WeightsError: as TensorFiles.
+    """
+    files = TensorFiles(folder)
+    return {name: files.read(name) for name in files.infos}
+
+
+def _weight_files(folder: Path) -> tuple[list[str], set[str]]:
+    """Names of the files that hold the weights, and of the tensors that an index promises."""
+    for single, index in LAYOUTS:
+        if (folder / single).exists():
+            return [single], set()
+        if (folder / index).exists():
+            return _indexed(folder / index, Path(single).suffix)
+    looked = ", ".join(name for layout in LAYOUTS for name in layout)
+    raise WeightsError(f"{folder}: holds no weights, none of {looked}; {AGAIN}.")
+
+
+def _indexed(index: Path, ending: str) -> tuple[list[str], set[str]]:
+    places = _read_object(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise WeightsError(f"{index}: has no weight_map; {AGAIN}.")
+    shards = sorted({str(shard) for shard in places.values()})
+    strange = [s for s in shards if Path(s).name != s or "\\" in s or not s.endswith(ending)]
+    if strange:
         raise WeightsError(
-            f"{folder / INDEX}: names tensors that no shard holds: {_listed(absent)}."
+            f"{index}: names shards that are no {ending} files beside it: {listed(strange)}; "
+            f"{AGAIN}."
         )
-    return tensors
+    missing = [shard for shard in shards if not (index.parent / shard).exists()]
+    if missing:
+        raise WeightsError(
+            f"{index}: {len(missing)} of {len(shards)} shards are missing: {listed(missing)}; "
+            "get these files too."
+        )
+    return shards, set(places)
 
 
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], what: str = "weights") -> None:
@@ -157,7 +265,7 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], what: str = "w
         if tensors[name].shape != wanted[name].shape
     ]
     faults = [
-        f"{kind}: {_listed(names)}"
+        f"{kind}: {listed(names)}"
         for kind, names in (("missing", missing), ("extra", extra), ("misshapen", misshapen))
         if names
     ]
@@ -170,13 +278,13 @@ def _read_object(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as err:
-        raise WeightsError(f"{path}: the file is missing; {_AGAIN}.") from err
+        raise WeightsError(f"{path}: the file is missing; {AGAIN}.") from err
     except OSError as err:
-        raise WeightsError(f"{path}: cannot be read ({err.strerror}); {_AGAIN}.") from err
+        raise WeightsError(f"{path}: cannot be read ({err.strerror}); {AGAIN}.") from err
     except ValueError as err:
-        raise WeightsError(f"{path}: is damaged, it is no JSON; {_AGAIN}.") from err
+        raise WeightsError(f"{path}: is damaged, it is no JSON; {AGAIN}.") from err
     if not isinstance(value, dict):
-        raise WeightsError(f"{path}: is damaged, it holds no JSON object; {_AGAIN}.")
+        raise WeightsError(f"{path}: is damaged, it holds no JSON object; {AGAIN}.")
     return value
 
 
@@ -186,30 +294,15 @@ def _check_file(path: Path, wanted: Mapping[str, Any]) -> None:
         if size != wanted["size_bytes"]:
             raise WeightsError(
                 f"{path}: is damaged, it has {size} bytes and the manifest says "
-                f"{wanted['size_bytes']}; {_AGAIN}."
+                f"{wanted['size_bytes']}; {AGAIN}."
             )
         found = sha256(path)
     except FileNotFoundError as err:
-        raise WeightsError(f"{path}: the file is missing; {_AGAIN}.") from err
+        raise WeightsError(f"{path}: the file is missing; {AGAIN}.") from err
     except OSError as err:
-        raise WeightsError(f"{path}: cannot be read ({err.strerror}); {_AGAIN}.") from err
+        raise WeightsError(f"{path}: cannot be read ({err.strerror}); {AGAIN}.") from err
     if found != wanted["sha256"]:
         raise WeightsError(
             f"{path}: is damaged, its SHA-256 is {found[:12]}… and the manifest says "
-            f"{str(wanted['sha256'])[:12]}…; {_AGAIN}."
+            f"{str(wanted['sha256'])[:12]}…; {AGAIN}."
         )
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except FileNotFoundError as err:
-        raise WeightsError(f"{path}: the file is missing; {_AGAIN}.") from err
-    except SafetensorError as err:
-        raise WeightsError(f"{path}: is damaged or cut short ({err}); {_AGAIN}.") from err
-    except OSError as err:
-        raise WeightsError(f"{path}: cannot be read ({err.strerror or err}); {_AGAIN}.") from err
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)

@@ -1,0 +1,112 @@
+"""The two formats of a file of tensors, opened as tables whose tensors are mapped, not yet read.
+
+A mapped tensor is a view of its file: its bytes are fetched when they are used, and it must not
+be written to. Pickles are opened in the mode that builds tensors only, so that no code in them
+can run.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from tilewise.errors import WeightsError
+
+AGAIN: Final = "get the folder again, or give another model"
+"""What to do about a damaged folder."""
+
+_SOURCE: Final = "Get the model as safetensors from a source that you trust"
+_DAMAGE: Final = (EOFError, RuntimeError, ValueError, LookupError, TypeError, struct.error)
+_GLOBAL: Final = re.compile(r"GLOBAL ([A-Za-z_]\w*(?:\.\w+)*)(?![\w.]*\.(?:\s|$))")
+_OLD_PICKLE: Final = "mmap can only be used with files saved with"
+
+
+def map_safetensors(path: Path) -> dict[str, Tensor]:
+    """Open a safetensors file; names in the order in which they lie in it.
+
+    Raises:
+        WeightsError: it is missing, damaged or cut short.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.offset_keys()}
+    except FileNotFoundError as err:
+        raise WeightsError(f"{path}: the file is missing; {AGAIN}.") from err
+    except SafetensorError as err:
+        raise WeightsError(f"{path}: is damaged or cut short ({err}); {AGAIN}.") from err
+    except OSError as err:
+        raise WeightsError(f"{path}: cannot be read ({err.strerror or err}); {AGAIN}.") from err
+
+
+def map_pickle(path: Path) -> dict[str, Tensor]:
+    """Open a pickle of tensors by name without running what it may hold besides.
+
+    A pickle in the old form, before torch 1.6, cannot be mapped and is read whole.
+
+    Raises:
+        WeightsError: it is missing, damaged, cut short, or holds more than a table of tensors.
+    """
+    try:
+        table = _unpickle(path)
+    except FileNotFoundError as err:
+        raise WeightsError(f"{path}: the file is missing; {AGAIN}.") from err
+    except pickle.UnpicklingError as err:
+        raise WeightsError(_refusal(path, str(err))) from err
+    except _DAMAGE as err:
+        raise WeightsError(f"{path}: is damaged or cut short; {AGAIN}.") from err
+    except OSError as err:
+        raise WeightsError(f"{path}: cannot be read ({err.strerror or err}); {AGAIN}.") from err
+    return _table(path, table)
+
+
+MAPPERS: Final[Mapping[str, Callable[[Path], dict[str, Tensor]]]] = {
+    ".safetensors": map_safetensors,
+    ".bin": map_pickle,
+}
+"""How to open a file of tensors, by the ending of its name."""
+
+
+def _unpickle(path: Path) -> Any:
+    with warnings.catch_warnings():  # of pickle protocols: what cannot be read is an error anyway
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        except RuntimeError as err:
+            if _OLD_PICKLE not in str(err):
+                raise
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _refusal(path: Path, reason: str) -> str:
+    """Tell a pickle that wants to run something from one that is merely damaged."""
+    named = _GLOBAL.search(reason)
+    if named is None:
+        return f"{path}: is no pickle of tensors, or damaged or cut short; {AGAIN}."
+    return (
+        f"{path}: is a pickle that holds code or objects ({named[1]}), and loading it "
+        f"could run anything; only tables of tensors are read. {_SOURCE}."
+    )
+
+
+def _table(path: Path, table: Any) -> dict[str, Tensor]:
+    if not isinstance(table, dict):
+        raise WeightsError(
+            f"{path}: holds a {type(table).__name__}, wanted is a table of tensors by name; "
+            "give a folder of weights alone."
+        )
+    others = [str(name) for name, value in table.items() if not isinstance(value, Tensor)]
+    if others or not all(isinstance(name, str) for name in table):
+        raise WeightsError(
+            f"{path}: holds more than tensors by name ({', '.join(others[:5])}); "
+            "give a folder of weights alone, without the state of a training run."
+        )
+    return {name: value.detach() for name, value in table.items()}
