@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from tilewise.errors import PromptError
-from tilewise.models.reader import Progress
+from tilewise.models.reader import Footprint, Progress
 from tilewise.nn.kv_cache import KVCache
 from tilewise.records import Box, Evidence, Page, Plan, Tiles, Turn
 from tilewise.tiling.config import TilingConfig
@@ -129,6 +130,30 @@ class TinyReader(nn.Module):
         rows = [self._run(self.embed(ids[i : i + 1] + 256), cache, i)[-1] for i in range(len(ids))]
         return self._logits(torch.stack(rows), cache, ids)
 
+    def select(self, cache: TinyCache, rows: Tensor) -> TinyCache:
+        chosen = rows.tolist()
+        return TinyCache(
+            rows=[deepcopy(cache.rows[row]) for row in chosen],
+            prompts=[cache.prompts[row] for row in chosen],
+            starts=[cache.starts[row] for row in chosen],
+            looks=[cache.looks[row] for row in chosen],
+        )
+
+    def penalised_ids(self, prompt: TinyPrompt) -> tuple[int, ...]:
+        if prompt.pages:
+            return ()
+        return tuple(2 + LETTERS.index(c) for c in prompt.text.decode() if c in LETTERS)
+
+    def footprint(self) -> Footprint:
+        return Footprint(
+            weights_bytes=sum(weight.nbytes for weight in self.parameters()),
+            token_bytes=LAYERS * 2 * DIM * 4,
+            tile_bytes=1000,
+            vision_bytes=100_000,
+            run_bytes=DIM * 4,
+            run_tokens=256,
+        )
+
     def stop_ids(self) -> frozenset[int]:
         return frozenset({STOP})
 
@@ -209,6 +234,8 @@ def tiny_page(width: int = 20, height: int = 12, seed: int = 0, name: str = "pag
     return Page(pixels=pixels, name=name)
 
 
-def load_tiny(folder: Path) -> TinyReader:
+def load_tiny(
+    folder: Path, *, dtype: torch.dtype | None, devices: tuple[torch.device, ...]
+) -> TinyReader:
     """Stand in for a family's loader; the folder's name is not looked at."""
-    return TinyReader()
+    return TinyReader().to(dtype=dtype, device=devices[0])

@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.engine.tiny_reader import TinyReader, load_tiny
-from tilewise.errors import WeightsError
+from tilewise.errors import ConfigError, WeightsError
 from tilewise.models import folders
 from tilewise.models.folders import find, on_disk
-from tilewise.models.load import FAMILIES, load
+from tilewise.models.load import FAMILIES, devices, load
 
 
 @pytest.fixture
@@ -66,3 +67,36 @@ def test_listing_models_needs_no_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_weights_are_kept_in_the_dtype_asked_for(own: Path) -> None:
+    for name in ("float32", "bfloat16", "float16"):
+        reader = load("mine", dtype=name)
+        assert isinstance(reader, TinyReader)
+        assert {str(weight.dtype) for weight in reader.parameters()} == {f"torch.{name}"}
+
+
+def test_an_unknown_dtype_or_device_lists_the_known_ones(own: Path) -> None:
+    with pytest.raises(ConfigError, match=r"dtype is 'int8'; it can be float32, bfloat16, float16"):
+        load("mine", dtype="int8")  # type: ignore[arg-type]
+    for name in ("tpu", "cuda:99", "cpu:1", ""):
+        with pytest.raises(ConfigError, match=rf"device is '{name}'; here it can be auto, cpu"):
+            load("mine", device=name)
+
+
+def test_device_names_stand_for_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    first, second, cpu = (torch.device(name) for name in ("cuda:0", "cuda:1", "cpu"))
+    assert devices("cuda") == devices("cuda:0") == (first,)
+    assert devices("cuda:1") == (second,)
+    assert devices("auto") == (first, second, cpu)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert devices("auto") == devices("cpu") == (cpu,)
+    with pytest.raises(ConfigError, match=r"device is 'cuda'; here it can be auto, cpu\. "):
+        devices("cuda")
+
+
+def test_the_default_reader_says_what_it_runs_on() -> None:
+    with pytest.raises(ConfigError, match=r"float32 on the CPU and was asked for bfloat16 on cpu"):
+        load(dtype="bfloat16")

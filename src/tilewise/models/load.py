@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, Protocol
 
-from tilewise.errors import WeightsError
+import torch
+
+from tilewise.errors import ConfigError, WeightsError
 from tilewise.models.folders import DEFAULT, find
 from tilewise.models.reader import Reader
 from tilewise.weights.files import CONFIG, read_config
 
+Dtype = Literal["float32", "bfloat16", "float16"]
+"""What weights can be kept in, by name."""
 
-def load(name_or_folder: str | Path = DEFAULT) -> Reader:
+DTYPES: Final[dict[str, torch.dtype]] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+class Loader(Protocol):
+    """Makes a reader of one family from a folder.
+
+    ``dtype`` is what to keep weights in, None for the family's own choice. ``devices`` are those
+    it may use: on the first of them it takes prompts; more than one where layers may be split.
+    """
+
+    def __call__(
+        self, folder: Path, *, dtype: torch.dtype | None, devices: tuple[torch.device, ...]
+    ) -> Reader:
+        """Load the folder; raises WeightsError, or ConfigError for what it cannot run on."""
+
+
+def load(
+    name_or_folder: str | Path = DEFAULT, *, dtype: Dtype | None = None, device: str = "cpu"
+) -> Reader:
     """Load a reader to keep and to ask as often as wanted.
 
     Args:
         name_or_folder: a name that ``tilewise models`` lists, or a folder with ``config.json``.
+        dtype: what to keep weights and do arithmetic in; default, what the family chooses.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"``: GPUs first, then the CPU, with
+            layers split over them where one is too small.
 
     Raises:
         WeightsError: unknown name, unknown family, or missing or damaged weights.
+        ConfigError: a dtype or device that is unknown, not here, or not fit for this reader.
     """
+    kept, places = _dtype(dtype), devices(device)
     folder = find(name_or_folder)
     family = read_config(folder).get("model_type")
     if not isinstance(family, str) or family not in FAMILIES:
@@ -28,16 +58,49 @@ def load(name_or_folder: str | Path = DEFAULT) -> Reader:
             f"{folder / CONFIG}: model_type is {family!r}; known are {', '.join(FAMILIES)}. "
             "Give a folder of one of these families."
         )
-    return FAMILIES[family](folder)
+    return FAMILIES[family](folder, dtype=kept, devices=places)
 
 
-def _nano(folder: Path) -> Reader:
+def devices(name: str) -> tuple[torch.device, ...]:
+    """The devices that a name stands for, the one that takes prompts first.
+
+    Raises:
+        ConfigError: the name is unknown, or torch finds no such device here.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = tuple(torch.device("cuda", index) for index in range(count))
+    cpu = torch.device("cpu")
+    known = {"cpu": (cpu,), "auto": (*gpus, cpu), **{str(gpu): (gpu,) for gpu in gpus}}
+    if gpus:
+        known["cuda"] = gpus[:1]
+    if name not in known:
+        raise ConfigError(
+            f"device is {name!r}; here it can be {', '.join(sorted(known))}. "
+            "Choose one of these (--device)."
+        )
+    return known[name]
+
+
+def _dtype(name: str | None) -> torch.dtype | None:
+    if name is not None and name not in DTYPES:
+        raise ConfigError(f"dtype is {name!r}; it can be {', '.join(DTYPES)} (--dtype).")
+    return None if name is None else DTYPES[name]
+
+
+def _nano(folder: Path, *, dtype: torch.dtype | None, devices: tuple[torch.device, ...]) -> Reader:
     from tilewise.models.nano.model import load_nano  # noqa: PLC0415 - a family is imported when used
 
+    cpu = torch.device("cpu")
+    if dtype not in (None, torch.float32) or cpu not in devices:
+        asked = f"{str(dtype or torch.float32).removeprefix('torch.')} on {devices[0]}"
+        raise ConfigError(
+            f"tilewise-nano runs in float32 on the CPU and was asked for {asked}; "
+            "leave out --dtype and --device, it is small."
+        )
     return load_nano(folder)
 
 
-FAMILIES: Final[dict[str, Callable[[Path], Reader]]] = {
+FAMILIES: Final[dict[str, Loader]] = {
     "tilewise-nano": _nano,
 }
 """Loaders by the ``model_type`` of ``config.json``."""

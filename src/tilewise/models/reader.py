@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from tilewise.records import Evidence, Page, Plan, Tiles, Turn
@@ -19,6 +21,26 @@ class Cache(Protocol):
     @property
     def length(self) -> int:
         """Positions filled, padding included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """What a reader keeps and what it needs while it works, in bytes.
+
+    ``weights_bytes``: loaded weights. ``token_bytes``: kept for each token of one row, keys and
+    values. ``tile_bytes``: kept for each tile until its prompt has run. ``vision_bytes``: peak of
+    the encoder, whose work comes in chunks. ``run_bytes``: activations of each token that the
+    decoder runs at once, of which there are ``run_tokens`` at most. ``devices``: where all this
+    lies.
+    """
+
+    weights_bytes: int
+    token_bytes: int
+    tile_bytes: int
+    vision_bytes: int
+    run_bytes: int
+    run_tokens: int
+    devices: tuple[torch.device, ...] = (torch.device("cpu"),)
 
 
 class Reader(Protocol):
@@ -52,6 +74,18 @@ class Reader(Protocol):
 
     def decode(self, ids: Tensor, cache: Any) -> Tensor:
         """Append one id a prompt, (batch,), and return the logits of the next."""
+
+    def select(self, cache: Any, rows: Tensor) -> Any:
+        """The cache of the given rows (n,), int64, in that order; a row may come repeatedly.
+
+        The cache given is used up: rows may move into the new one without a copy.
+        """
+
+    def penalised_ids(self, prompt: Any) -> tuple[int, ...]:
+        """Ids of a prompt that a repetition penalty counts as said; often none."""
+
+    def footprint(self) -> Footprint:
+        """Memory that the reader takes, known from its sizes before anything runs."""
 
     def stop_ids(self) -> frozenset[int]:
         """Ids that end an answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 
 import torch
@@ -120,6 +121,13 @@ class Row:
             for i in at
         )
         return Evidence(page=page + 1, box=self.pages[page].fit.to_page(box), text=text)
+
+
+def fork(row: Row) -> Row:
+    """A row that goes on by itself from where this one is; what was read is shared."""
+    other = copy(row)
+    other.kv, other.copied = deepcopy(row.kv), list(row.copied)
+    return other
 
 
 @dataclass(slots=True, eq=False)

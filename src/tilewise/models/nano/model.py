@@ -18,7 +18,7 @@ from tilewise.models.nano.alphabet import (
     VOCABULARY,
     decode,
 )
-from tilewise.models.nano.answer import NanoCache, Row, first_logits, next_logits
+from tilewise.models.nano.answer import NanoCache, Row, first_logits, fork, next_logits
 from tilewise.models.nano.config import TILE, NanoConfig
 from tilewise.models.nano.decoder import Decoder, feedback
 from tilewise.models.nano.detect import detect
@@ -28,7 +28,7 @@ from tilewise.models.nano.prompt import NOT_FOUND_TEXT, UNSUPPORTED_TEXT, NanoPr
 from tilewise.models.nano.question import KINDS, question_ids, wanted
 from tilewise.models.nano.reading import read
 from tilewise.models.nano.sight import Seen, fused, see, view
-from tilewise.models.reader import Progress
+from tilewise.models.reader import Footprint, Progress
 from tilewise.records import Evidence, Page, Plan, Tiles, Turn
 from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.grid import hd_grid
@@ -174,6 +174,33 @@ class NanoReader:
         hidden = self.decoder.step(x, row.position, row.kv)
         row.position += 1
         return next_logits(row, self.decoder.output(hidden[-1]))
+
+    def select(self, cache: NanoCache, rows: Tensor) -> NanoCache:
+        """Rows of a cache, in any order; of one that comes repeatedly there are copies."""
+        chosen: list[int] = rows.tolist()
+        return NanoCache(
+            [
+                fork(cache.rows[row]) if row in chosen[:place] else cache.rows[row]
+                for place, row in enumerate(chosen)
+            ]
+        )
+
+    def penalised_ids(self, prompt: NanoPrompt) -> tuple[int, ...]:
+        """None: a question's characters may well stand in its answer."""
+        return ()
+
+    def footprint(self) -> Footprint:
+        """Bytes that it takes; all but weights and cache as measured on pages of noise."""
+        modules = [part for part in vars(self).values() if isinstance(part, torch.nn.Module)]
+        cfg = self.cfg.decoder
+        return Footprint(
+            weights_bytes=sum(p.nbytes for module in modules for p in module.parameters()),
+            token_bytes=3 * 2 * 4 * cfg.layers * cfg.width,  # buffers grow into ones twice as large
+            tile_bytes=4 << 20,
+            vision_bytes=32 << 20,
+            run_bytes=4 << 10,
+            run_tokens=self.context,
+        )
 
     def stop_ids(self) -> frozenset[int]:
         """The end mark."""
