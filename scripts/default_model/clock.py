@@ -7,10 +7,11 @@ from pathlib import Path
 
 
 class Clock:
-    """Counts this process's CPU time on top of what earlier runs of the stage used."""
+    """Counts CPU time on top of what earlier runs used; ``processes`` alike count as this one."""
 
-    def __init__(self, budget_min: float, used_min: float = 0.0) -> None:
+    def __init__(self, budget_min: float, used_min: float = 0.0, processes: int = 1) -> None:
         self.budget_min = budget_min
+        self._processes = processes
         self._before = used_min
         self._start = time.process_time()
         self._wall = time.monotonic()
@@ -18,7 +19,7 @@ class Clock:
     @property
     def used_min(self) -> float:
         """CPU-minutes used, earlier runs included."""
-        return self._before + (time.process_time() - self._start) / 60
+        return self._before + self._processes * (time.process_time() - self._start) / 60
 
     @property
     def share(self) -> float:

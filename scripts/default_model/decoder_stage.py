@@ -1,4 +1,4 @@
-"""Stage 2: the decoder learns to understand questions, to point, and to copy, on oracle pages."""
+"""Stage 3: the decoder learns to understand questions, to point, and to copy, on oracle pages."""
 
 from __future__ import annotations
 

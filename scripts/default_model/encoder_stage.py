@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from default_model.clock import Clock, ramp_down, say
+from default_model.crew import Crew
 from default_model.muon import Muon
 from default_model.tiles import Tile, mixed_tiles, synthetic_tiles
 from tilewise.models.nano.config import EncoderConfig
@@ -33,9 +32,14 @@ def ink(tiles: list[Tile]) -> Tensor:
 
 
 def dense_loss(out: Dense, tiles: list[Tile], blank_weight: float = BLANK_WEIGHT) -> Tensor:
-    """Reading loss: characters on all slots, links and places where characters stand."""
+    """Reading loss: characters on all slots, links and places where characters stand.
+
+    A slot just beside a character may stay blank, but its class and place are asked for, or one
+    character would be found twice (docs/log.md).
+    """
     char = torch.from_numpy(np.stack([t.targets.char for t in tiles]))
     link = torch.from_numpy(np.stack([t.targets.link for t in tiles]))
+    near = torch.from_numpy(np.stack([t.targets.near for t in tiles]))
     place = torch.from_numpy(np.stack([t.targets.place for t in tiles]))
     # A tile of large type has few characters; without a weight by size it would hardly count.
     by_size = (place[:, 2].exp() * (EM / 20.0)).clamp(0.8, 3.0)
@@ -45,8 +49,15 @@ def dense_loss(out: Dense, tiles: list[Tile], blank_weight: float = BLANK_WEIGHT
     stands = char > 0
     count = stands.sum().clamp(min=1)
     follows = F.cross_entropy(out.link, link, ignore_index=IGNORE, reduction="sum")
-    off = F.smooth_l1_loss(out.place, place, reduction="none", beta=0.2).sum(1)[stands].sum()
-    return read / (count * 1.6) + 0.5 * follows / count + 0.5 * off / count
+    off = F.smooth_l1_loss(out.place, place, reduction="none", beta=0.2).sum(1)
+    beside = near > 0
+    off_all = off[stands].sum() + 0.5 * off[beside].sum()
+    # Classes are 1 and up; the blank, class 0, takes no part in what a neighbour says.
+    named = F.cross_entropy(
+        out.char[:, 1:], torch.where(beside, near - 1, IGNORE), ignore_index=IGNORE, reduction="sum"
+    )
+    read = read + 0.3 * named
+    return read / (count * 1.6) + 0.5 * follows / count + 0.5 * off_all / count
 
 
 @torch.inference_mode()
@@ -68,20 +79,23 @@ def reading(encoder: nn.Module, tiles: list[Tile]) -> dict[str, float]:
 
 
 def train_encoder(
+    crew: Crew,
     work: Path,
     minutes: float,
     seed: int,
     real: Path | None,
-    peak_lr: float = PEAK_LR,
+    lr_factor: float = 1.0,
     name: str = "encoder",
 ) -> None:
-    """Train for ``minutes`` CPU-minutes; goes on from ``work``/encoder.pt where there is one."""
-    torch.set_num_threads(int(os.environ.get("TILEWISE_THREADS", "1")))
+    """Train for ``minutes`` CPU-minutes; goes on from ``work``/encoder.pt where there is one.
+
+    ``lr_factor`` below 1 suits weights that have been trained before.
+    """
     torch.manual_seed(seed)
     encoder: Encoder = Encoder(EncoderConfig()).to(  # type: ignore[call-overload]
         memory_format=torch.channels_last
     )
-    optimizer = Muon(encoder, peak_lr, hidden_lr=HIDDEN_LR, momentum=0.9)
+    optimizer = Muon(encoder, PEAK_LR * lr_factor, hidden_lr=HIDDEN_LR * lr_factor, momentum=0.9)
     state_file = work / f"{name}.pt"
     step, used = 0, 0.0
     if state_file.exists():
@@ -90,21 +104,32 @@ def train_encoder(
         if state["stage_minutes"] == minutes:
             optimizer.load_state_dict(state["optimizer"])
             step, used = state["step"], state["used_min"]
-    clock = Clock(minutes, used)
+    clock = Clock(minutes, used, processes=crew.size)
     held = {
         "seen fonts": list(islice(synthetic_tiles(7001, test=True), 24)),
         "unseen font": list(islice(synthetic_tiles(7002, test=True, unseen_font=True), 24)),
     }
-    stream = mixed_tiles(seed + step, real)
-    mean_loss, last_said = 0.0, clock.used_min
-    while clock.share < 1.0:
+    stream = mixed_tiles(seed + step + 100_003 * crew.rank, real)
+    # Not the clock's share: the crew must agree to the bit on when to report.
+    mean_loss, last_said, share = 0.0, used / minutes, used / minutes
+    while share < 1.0:
         warm_up = min(1.0, (step + 1) / 50)
-        optimizer.groups[0]["lr_factor"] = warm_up * ramp_down(clock.share, 0.3, 0.02)
-        loss = _step(encoder, optimizer, stream)
+        optimizer.groups[0]["lr_factor"] = warm_up * ramp_down(share, 0.2, 0.02)
+        tiles = list(islice(stream, BATCH))
+        loss = dense_loss(encoder(ink(tiles).to(memory_format=torch.channels_last)), tiles)
+        optimizer.zero_grad()
+        loss.backward()
+        share = crew.average_gradients(encoder, clock.share)
+        nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+        optimizer.step()
         step += 1
-        mean_loss = loss if step == 1 else 0.98 * mean_loss + 0.02 * loss
-        if clock.used_min - last_said > 2.0 or clock.share >= 1.0:
-            last_said = clock.used_min
+        read = float(loss.detach())
+        mean_loss = read if step == 1 else 0.98 * mean_loss + 0.02 * read
+        if (share - last_said) * minutes < 2.0 and share < 1.0:
+            continue
+        last_said = share
+        crew.average_buffers(encoder)
+        if crew.leads:
             encoder.eval()
             report = {k: reading(encoder, v) for k, v in held.items()}
             encoder.train()
@@ -117,16 +142,6 @@ def train_encoder(
                  "used_min": clock.used_min, "stage_minutes": minutes},
                 state_file,
             )  # fmt: skip
-
-
-def _step(encoder: Encoder, optimizer: Muon, stream: Iterator[Tile]) -> float:
-    tiles = list(islice(stream, BATCH))
-    loss = dense_loss(encoder(ink(tiles).to(memory_format=torch.channels_last)), tiles)
-    optimizer.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
-    optimizer.step()
-    return float(loss.detach())
 
 
 def save_atomically(state: dict[str, object], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Stage 3: the decoder goes on learning on pages that the encoder has read, with its mistakes."""
+"""Stage 4: the decoder goes on learning on pages that the encoder has read, with its mistakes."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ from default_model.decoder_stage import evaluate, step_on, table
 from default_model.encoder_stage import save_atomically
 from default_model.muon import Muon
 from default_model.rendered import real_cases, rendered_cases
-from tilewise.models.nano.config import DecoderConfig, EncoderConfig
+from tilewise.models.nano.config import DecoderConfig, EncoderConfig, ProofConfig
 from tilewise.models.nano.decoder import Decoder
 from tilewise.models.nano.encoder import Encoder
+from tilewise.models.nano.proof import Proofreader
 from tilewise.models.nano.sight import fused
 
 PEAK_LR = 1e-3
 
 
-def mixed_cases(encoder: Encoder, seed: int, real: Path | None) -> Iterator[Case]:
+def mixed_cases(
+    encoder: Encoder, proof: Proofreader, seed: int, real: Path | None
+) -> Iterator[Case]:
     """Oracle, rendered and real pages in turn."""
     rng = Random(seed)
     oracle = oracle_cases(seed, most_tiles=16)
-    drawn = rendered_cases(encoder, seed + 1, most_tiles=16)
-    found = real_cases(encoder, real, seed + 2) if real is not None else None
+    drawn = rendered_cases(encoder, proof, seed + 1, most_tiles=16)
+    found = real_cases(encoder, proof, real, seed + 2) if real is not None else None
     while True:
         roll = rng.random()
         if found is not None and roll < 0.25:
@@ -47,6 +50,8 @@ def train_joint(work: Path, minutes: float, seed: int, real: Path | None) -> Non
     encoder, model = Encoder(EncoderConfig()), Decoder(DecoderConfig())
     encoder.load_state_dict(torch.load(work / "encoder.pt", weights_only=True)["model"])
     eyes = fused(copy.deepcopy(encoder))
+    proof = Proofreader(ProofConfig()).eval()
+    proof.load_state_dict(torch.load(work / "proof.pt", weights_only=True)["model"])
     optimizer = Muon(model, PEAK_LR)
     state_file = work / "joint_decoder.pt"
     step, used = 0, 0.0
@@ -59,8 +64,8 @@ def train_joint(work: Path, minutes: float, seed: int, real: Path | None) -> Non
     else:
         model.load_state_dict(torch.load(work / "decoder.pt", weights_only=True)["model"])
     clock = Clock(minutes, used)
-    held = list(islice(rendered_cases(eyes, 9002, "test", most_tiles=16, count=10), 24))
-    stream, noise = mixed_cases(eyes, seed * 1000 + step, real), Random(seed + step)
+    held = list(islice(rendered_cases(eyes, proof, 9002, "test", most_tiles=16, count=10), 24))
+    stream, noise = mixed_cases(eyes, proof, seed * 1000 + step, real), Random(seed + step)
     right: dict[str, list[float]] = defaultdict(list)
     last_said, mean_first = -10.0, 0.5
     while clock.share < 1.0:

@@ -7,18 +7,20 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from default_model.cases import Case, make_case, page_config
-from tilewise.models.nano.detect import Detections, detect
+from tilewise.models.nano.detect import Detections
 from tilewise.models.nano.encoder import Encoder
+from tilewise.models.nano.proof import Proofreader, proofread
 from tilewise.models.nano.reading import read
 from tilewise.models.nano.sight import see, view
 from tilewise.records import Page
 from tilewise.synth.degrade import damage_glyphs, damage_pixels, pick_damage
 from tilewise.synth.facts import Question
 from tilewise.synth.fonts import Split
-from tilewise.synth.pages import make_page
+from tilewise.synth.pages import Made, make_page
 from tilewise.synth.questions import questions_about
 from tilewise.synth.real import read_real_pages
 from tilewise.synth.real_questions import questions_for
@@ -28,7 +30,13 @@ from tilewise.tiling.partition import cut
 
 
 def rendered_cases(
-    encoder: Encoder, seed: int, split: Split = "train", *, most_tiles: int = 9, count: int = 12
+    encoder: Encoder,
+    proof: Proofreader,
+    seed: int,
+    split: Split = "train",
+    *,
+    most_tiles: int = 9,
+    count: int = 12,
 ) -> Iterator[Case]:
     """Synthetic pages drawn, damaged, tiled at mixed limits, read by the encoder, without end."""
     rng = Random(seed)
@@ -39,16 +47,22 @@ def rendered_cases(
             continue
         glyphs = made.sheet.glyphs()
         questions = questions_about(made.facts, glyphs, page_rng, split, count)
-        how = pick_damage(page_rng, float(glyphs.height.min()))
-        pixels = damage_pixels(made.sheet.render(), how)
-        moved = damage_glyphs(glyphs, made.sheet.width, made.sheet.height, how)
-        cfg = page_config(page_rng, page_rng.choice((4, 9, 16, 16)))
-        case = seen_case(encoder, pixels, moved, questions, cfg)
+        pixels, moved, cfg = drawn(made, page_rng)
+        case = seen_case(encoder, proof, pixels, moved, questions, cfg)
         if case is not None:
             yield case
 
 
-def real_cases(encoder: Encoder, folder: Path, seed: int) -> Iterator[Case]:
+def drawn(made: Made, rng: Random) -> tuple[NDArray[np.uint8], Glyphs, TilingConfig]:
+    """A page drawn and damaged, where its characters stand, and how to cut it."""
+    glyphs = made.sheet.glyphs()
+    how = pick_damage(rng, float(glyphs.height.min()))
+    pixels = damage_pixels(made.sheet.render(), how)
+    moved = damage_glyphs(glyphs, made.sheet.width, made.sheet.height, how)
+    return pixels, moved, page_config(rng, rng.choice((4, 9, 16, 16)))
+
+
+def real_cases(encoder: Encoder, proof: Proofreader, folder: Path, seed: int) -> Iterator[Case]:
     """Real pages of the training split, without end."""
     rng = Random(seed)
     while True:
@@ -60,7 +74,7 @@ def real_cases(encoder: Encoder, folder: Path, seed: int) -> Iterator[Case]:
             pixels = np.repeat(page.pixels[..., None], 3, axis=2)
             cfg = page_config(rng, rng.choice((9, 16, 25)))
             case = (
-                seen_case(encoder, pixels, page.glyphs(), questions[:10], cfg)
+                seen_case(encoder, proof, pixels, page.glyphs(), questions[:10], cfg)
                 if questions
                 else None
             )
@@ -70,6 +84,7 @@ def real_cases(encoder: Encoder, folder: Path, seed: int) -> Iterator[Case]:
 
 def seen_case(
     encoder: Encoder,
+    proof: Proofreader,
     pixels: NDArray[np.uint8],
     glyphs: Glyphs,
     questions: list[Question],
@@ -78,14 +93,21 @@ def seen_case(
     """Read a page by the encoder and pair what it found with what stands there."""
     tiles = cut(Page(pixels=pixels, name="page"), cfg)
     seen = see(encoder, [tiles], has_global=cfg.has_global)[0]
-    found = detect(seen.local)
+    with torch.inference_mode():
+        found = proofread(proof, seen.local)
     if len(found) < 10:
         return None
     fit = tiles.fit
     placed = glyphs.moved(fit.width / fit.page_width, fit.left, fit.top)
     overview = view(seen.overview) if seen.overview is not None else None
     return make_case(
-        read(found), pair(found, placed), view(seen.local), overview, fit, cfg, questions
+        read(found, is_proofread=True),
+        pair(found, placed),
+        view(seen.local),
+        overview,
+        fit,
+        cfg,
+        questions,
     )
 
 

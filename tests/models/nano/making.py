@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import save_file
 
 from tilewise.models.nano.alphabet import COPY, END, NOT_FOUND, UNSUPPORTED, classes_of
-from tilewise.models.nano.config import DecoderConfig, EncoderConfig, NanoConfig
+from tilewise.models.nano.config import DecoderConfig, EncoderConfig, NanoConfig, ProofConfig
 from tilewise.models.nano.decoder import Decoder
 from tilewise.models.nano.detect import Detections
 from tilewise.models.nano.encoder import Encoder
+from tilewise.models.nano.proof import Proofreader
 from tilewise.models.nano.reading import Reading, read
 from tilewise.records import Page
 from tilewise.synth.sheet import Glyphs, Sheet
@@ -26,6 +27,7 @@ from tilewise.synth.sheet import Glyphs, Sheet
 INK: Final = (0, 0, 0)
 TINY: Final = NanoConfig(
     encoder=EncoderConfig(stem=4, early=8, width=16, blocks=1),
+    proof=ProofConfig(width=16, heads=2, layers=1, stretch=8),
     decoder=DecoderConfig(
         width=24,
         layers=2,
@@ -86,10 +88,10 @@ def page_of(*lines: str, width: int = 330, height: int = 200, size: int = 16) ->
     return Page(pixels=sheet_of(*runs, size=size, width=width, height=height).render(), name="page")
 
 
-def random_parts(cfg: NanoConfig = TINY, seed: int = 0) -> tuple[Encoder, Decoder]:
-    """Encoder and decoder with random weights, inclined to point and to copy."""
+def random_parts(cfg: NanoConfig = TINY, seed: int = 0) -> tuple[Encoder, Proofreader, Decoder]:
+    """All parts with random weights; the decoder is inclined to point and to copy."""
     torch.manual_seed(seed)
-    encoder, decoder = Encoder(cfg.encoder), Decoder(cfg.decoder)
+    encoder, proof, decoder = Encoder(cfg.encoder), Proofreader(cfg.proof), Decoder(cfg.decoder)
     for module in encoder.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.8, 1.2)
@@ -100,13 +102,14 @@ def random_parts(cfg: NanoConfig = TINY, seed: int = 0) -> tuple[Encoder, Decode
         encoder.head.bias.view(2, -1)[:, 0] = 12.0  # blank, in both half-rows
         for token, by in ((NOT_FOUND, -3.0), (UNSUPPORTED, -3.0), (COPY, 3.0), (END, 1.0)):
             decoder.output.bias[token] += by
-    return encoder.eval(), decoder.eval()
+    return encoder.eval(), proof.eval(), decoder.eval()
 
 
 def save_reader(folder: Path, cfg: NanoConfig = TINY, seed: int = 0) -> Path:
     """A folder that ``load_nano`` reads, without a manifest."""
-    encoder, decoder = random_parts(cfg, seed)
+    encoder, proof, decoder = random_parts(cfg, seed)
     tensors = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
+    tensors |= {f"proof.{k}": v for k, v in proof.state_dict().items()}
     tensors |= {f"decoder.{k}": v for k, v in decoder.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "model.safetensors")

@@ -25,7 +25,7 @@ PAGE, TEXT = 40, 23
 
 @pytest.fixture(scope="module")
 def decoder() -> Decoder:
-    return random_parts()[1].requires_grad_(False)
+    return random_parts()[2].requires_grad_(False)
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,7 @@ def test_every_character_of_a_page_is_found_once_at_its_place(seed: int) -> None
     missed = set(as_rows(wanted)) - set(as_rows(found))
     assert not set(as_rows(found)) - set(as_rows(wanted))
     assert len(as_rows(found)) == len(set(as_rows(found)))
-    assert len(missed) <= 0.01 * len(rows)  # double letters of condensed type
+    assert len(missed) <= 0.015 * len(rows)  # double letters of condensed type
 
 
 def test_place_height_and_link_come_back() -> None:

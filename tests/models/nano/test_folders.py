@@ -20,8 +20,8 @@ WEIGHTS = "model.safetensors"
 
 
 def test_what_export_writes_is_read_back(tmp_path: Path) -> None:
-    encoder, decoder = random_parts(NanoConfig())
-    export(encoder, decoder, tmp_path / "out", {"seed": 1})
+    encoder, proof, decoder = random_parts(NanoConfig())
+    export(encoder, proof, decoder, tmp_path / "out", {"seed": 1})
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == [
         "config.json",
         "manifest.json",
@@ -31,14 +31,14 @@ def test_what_export_writes_is_read_back(tmp_path: Path) -> None:
     assert reader.cfg == NanoConfig()
     for name, tensor in reader.decoder.state_dict().items():
         assert torch.equal(tensor, decoder.state_dict()[name])
-    size = sum(t.numel() for m in (encoder, decoder) for t in m.parameters())
+    size = sum(t.numel() for m in (encoder, proof, decoder) for t in m.parameters())
     assert 4 * size < 16 << 20
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["seed"] == 1
 
 
 def test_parameters_are_not_trained_by_reading(tmp_path: Path) -> None:
     reader = load_nano(save_reader(tmp_path))
-    for part in (reader.encoder, reader.decoder):
+    for part in (reader.encoder, reader.proof, reader.decoder):
         assert not part.training
         assert not any(p.requires_grad for p in part.parameters())
 

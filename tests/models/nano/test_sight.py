@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.models.nano.making import page_of, random_parts
-from tilewise.models.nano.detect import SlotMap, detect
+from tilewise.models.nano.detect import MOST_LIKELY, SlotMap, detect
 from tilewise.models.nano.encoder import Encoder
 from tilewise.models.nano.sight import Seen, fused, see, view
 from tilewise.records import Page, Tiles
@@ -80,11 +80,11 @@ def test_pages_together_see_what_each_sees_alone(encoder: Encoder, sparse: Tiles
         for a, b in zip(maps(seen), maps(alone), strict=True):
             assert np.allclose(a, b, atol=1e-5)
         cols, rows = tiles.fit.grid
-        assert seen.local.cls.shape == (2, 24 * rows, 84 * cols)
+        assert seen.local.cls.shape == (MOST_LIKELY, 24 * rows, 84 * cols)
 
 
 def test_a_fused_encoder_says_what_the_plain_one_says() -> None:
-    plain, _ = random_parts()
+    plain, _, _ = random_parts()
     with torch.no_grad():
         for module in plain.modules():
             if isinstance(module, torch.nn.BatchNorm2d):

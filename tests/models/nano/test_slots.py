@@ -98,3 +98,13 @@ def test_what_cannot_be_read_is_neither_asked_for_nor_punished() -> None:
 def test_characters_off_the_canvas_are_left_out() -> None:
     found = targets(("a", -1.0, 21.0), ("b", 112.5, 21.0), ("c", 42.0, -3.0), ("d", 42.0, 56.5))
     assert (found.char == 0).all()
+
+
+def test_the_neighbour_across_a_near_border_is_told_class_and_place() -> None:
+    found = targets(("a", 43.5, 21.0))
+    assert found.near[1, 11] == class_of("a")
+    assert np.allclose(found.place[:, 1, 11], (43.5 / 4 - 11.5, 0.0, found.place[2, 1, 10]))
+    assert (found.near > 0).sum() == 1
+    shared = targets(("a", 43.5, 21.0), ("b", 48.5, 21.0))  # both near the slot between them
+    assert shared.char[1, 11] == IGNORE
+    assert shared.near[1, 11] == 0

@@ -25,8 +25,18 @@ class EncoderConfig:
     stem: int = 24
     early: int = 48
     width: int = 192
-    blocks: int = 4
+    blocks: int = 6
     grow: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofConfig:
+    """Sizes of the proofreader; ``stretch`` characters see each other and both neighbours."""
+
+    width: int = 128
+    heads: int = 4
+    layers: int = 2
+    stretch: int = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +70,7 @@ class NanoConfig:
     version: int = 1
     default_tiles: int = 25
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    proof: ProofConfig = field(default_factory=ProofConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
     def to_json(self) -> dict[str, Any]:
@@ -70,9 +81,10 @@ class NanoConfig:
     def from_json(cls, data: dict[str, Any]) -> NanoConfig:
         """Read config.json's values. Raises ConfigError on fields that are not known."""
         try:
-            known = {k: v for k, v in data.items() if k not in {"encoder", "decoder"}}
+            known = {k: v for k, v in data.items() if k not in {"encoder", "proof", "decoder"}}
             return cls(
                 encoder=EncoderConfig(**data.get("encoder", {})),
+                proof=ProofConfig(**data.get("proof", {})),
                 decoder=DecoderConfig(**data.get("decoder", {})),
                 **known,
             )

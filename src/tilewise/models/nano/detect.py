@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tilewise.models.nano.alphabet import ADVANCE_EM
 from tilewise.models.nano.config import COLUMN, HALF_ROW, TOKEN, TOKEN_SLOTS
 from tilewise.models.nano.encoder import Dense
 from tilewise.models.nano.slots import EM
@@ -16,8 +17,24 @@ from tilewise.models.nano.slots import EM
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-MOST_LIKELY: Final = 2
+MOST_LIKELY: Final = 4
 """Classes kept of every slot's posterior; the rest holds less than it costs."""
+
+IN_TOKENS: Final = 2
+"""Of these, classes that visual tokens are made of."""
+
+NEAR: Final = 0.6
+LESS_NEAR: Final = 0.75
+SURE: Final = 0.98
+LEAST_PX: Final = 1.4
+"""How near two characters may stand; chosen on 60 held-out pages (docs/log.md)."""
+
+DOUBTFUL: Final = 0.25
+"""Probability from which on a slot is a candidate."""
+
+REACH_ROWS: Final = 2
+REACH_COLS: Final = 9
+"""Slots within which one large character may be named twice."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +113,27 @@ def assemble(maps: list[SlotMap], cols: int) -> SlotMap:
     )
 
 
-def detect(slots: SlotMap, threshold: float = 0.35) -> Detections:
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Characters with the slots, at (rows, cols), that named them."""
+
+    chars: Detections
+    slots: SlotMap
+    rows: Ints
+    cols: Ints
+
+
+def detect(slots: SlotMap, threshold: float = 0.45) -> Detections:
     """Characters where a slot is likelier than ``threshold`` to hold one, each found once."""
+    return _find(slots, threshold, NEAR, LESS_NEAR).chars
+
+
+def candidates(slots: SlotMap) -> Found:
+    """Whatever may be a character: some doubtful, some twice. For the proofreader."""
+    return _find(slots, DOUBTFUL, 0.75 * NEAR, 0.75 * LESS_NEAR)
+
+
+def _find(slots: SlotMap, threshold: float, near: float, less_near: float) -> Found:
     present = slots.prob.sum(0)
     rows, cols = np.nonzero(present > threshold)
     dx, dy, size = slots.place[:, rows, cols]
@@ -105,17 +141,20 @@ def detect(slots: SlotMap, threshold: float = 0.35) -> Detections:
     y = (rows + 0.5 + np.clip(dy, -1.0, 1.0)) * HALF_ROW
     height = EM * np.exp(np.clip(size, -1.0, 2.2))
     cls, prob = slots.cls[0, rows, cols], present[rows, cols]
-    keep = _once(rows, cols, x, y, height, cls, prob, present.shape)
-    return Detections(
+    near_to = (near, less_near)
+    keep = _once(rows, cols, x, y, height, cls, prob, present.shape, near_to)
+    rows, cols = rows[keep], cols[keep]
+    chars = Detections(
         cls[keep],
-        slots.prob[0, rows, cols][keep],
+        slots.prob[0, rows, cols],
         x[keep].astype(np.float32),
         y[keep].astype(np.float32),
         height[keep].astype(np.float32),
-        slots.link[:, rows, cols].T[keep],
+        slots.link[:, rows, cols].T,
         present.shape[1] * COLUMN,
         present.shape[0] * HALF_ROW,
     )
+    return Found(chars, slots, rows, cols)
 
 
 def _once(
@@ -127,33 +166,52 @@ def _once(
     cls: Ints,
     prob: Floats,
     shape: tuple[int, int],
+    near: tuple[float, float],
 ) -> NDArray[np.bool_]:
-    """Of neighbouring slots that name the same character, keep the surest."""
-    index = np.full((shape[0] + 2, shape[1] + 4), -1, np.int64)
-    index[rows + 1, cols + 2] = np.arange(len(rows))
+    """Of detections closer to each other than two characters can stand, keep the surest.
+
+    Two characters stand about the mean of their advances apart. Anything nearer than ``near[0]``
+    of that is one character named twice; up to ``near[1]`` it is where one of the two is unsure.
+    """
+    a, b = _neighbours(rows, cols, shape)
+    size = np.minimum(height[a], height[b])
+    apart = size * (ADVANCE_EM[cls[a]] + ADVANCE_EM[cls[b]]) / 2
+    is_unsure = np.minimum(prob[a], prob[b]) < SURE
+    reach = np.maximum(LEAST_PX, np.where(is_unsure, near[1], near[0]) * apart)
+    hit = (np.abs(x[a] - x[b]) < reach) & (np.abs(y[a] - y[b]) < 0.4 * size)
+    a, b = a[hit], b[hit]
+    is_less = prob[a] < prob[b]
+    winner, loser = np.where(is_less, b, a), np.where(is_less, a, b)
     keep = np.ones(len(rows), np.bool_)
-    for dr, dc in ((0, 1), (0, 2), (1, -2), (1, -1), (1, 0), (1, 1), (1, 2)):
-        other = index[rows + 1 + dr, cols + 2 + dc]
-        a = np.flatnonzero(other >= 0)
-        b = other[a]
-        size = np.minimum(height[a], height[b])
-        reach = np.where(
-            cls[a] == cls[b], np.maximum(1.9, 0.16 * size), np.maximum(1.4, 0.11 * size)
-        )
-        same = (np.abs(x[a] - x[b]) < reach) & (np.abs(y[a] - y[b]) < 0.4 * size)
-        lower = np.where(prob[a] < prob[b], a, b)[same]
-        keep[lower] = False
+    for i in np.argsort(-prob[winner], kind="stable"):
+        if keep[winner[i]]:
+            keep[loser[i]] = False
     return keep
+
+
+def _neighbours(rows: Ints, cols: Ints, shape: tuple[int, int]) -> tuple[Ints, Ints]:
+    """All pairs of slots at most ``REACH_ROWS`` and ``REACH_COLS`` apart, each once."""
+    index = np.full((shape[0] + REACH_ROWS, shape[1] + 2 * REACH_COLS), -1, np.int64)
+    index[rows, cols + REACH_COLS] = np.arange(len(rows))
+    first: list[Ints] = []
+    second: list[Ints] = []
+    for dr in range(REACH_ROWS + 1):
+        for dc in range(1 if dr == 0 else -REACH_COLS, REACH_COLS + 1):
+            other = index[rows + dr, cols + REACH_COLS + dc]
+            found = np.flatnonzero(other >= 0)
+            first.append(found)
+            second.append(other[found])
+    return np.concatenate(first), np.concatenate(second)
 
 
 def token_inputs(slots: SlotMap) -> tuple[torch.Tensor, torch.Tensor]:
     """What every visual token is made of: (tokens, 28) indices slot × class and their weights."""
-    k, rows, cols = slots.cls.shape
+    k, rows, cols = IN_TOKENS, *slots.cls.shape[1:]
     half = np.arange(rows) % 2
     slot = half[:, None] * 7 + (np.arange(cols) % 7)[None, :]
-    index = slot[None] + slots.cls * TOKEN_SLOTS
+    index = slot[None] + slots.cls[:k] * TOKEN_SLOTS
     parts = []
-    for value in (index, slots.prob):
+    for value in (index, slots.prob[:k]):
         grid = value.reshape(k, rows // 2, 2, cols // 7, 7).transpose(1, 3, 0, 2, 4)
         parts.append(torch.from_numpy(np.ascontiguousarray(grid.reshape(-1, k * TOKEN_SLOTS))))
     return parts[0], parts[1]

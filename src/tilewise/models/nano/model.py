@@ -21,10 +21,10 @@ from tilewise.models.nano.alphabet import (
 from tilewise.models.nano.answer import NanoCache, Row, first_logits, fork, next_logits
 from tilewise.models.nano.config import TILE, NanoConfig
 from tilewise.models.nano.decoder import Decoder, feedback
-from tilewise.models.nano.detect import detect
 from tilewise.models.nano.encoder import Encoder
 from tilewise.models.nano.pointer import look, page_memory
 from tilewise.models.nano.prompt import NOT_FOUND_TEXT, UNSUPPORTED_TEXT, NanoPrompt, build_prompt
+from tilewise.models.nano.proof import Proofreader, proofread
 from tilewise.models.nano.question import KINDS, question_ids, wanted
 from tilewise.models.nano.reading import read
 from tilewise.models.nano.sight import Seen, fused, see, view
@@ -49,7 +49,9 @@ class NanoReader:
 
     name = "tilewise-nano"
 
-    def __init__(self, cfg: NanoConfig, encoder: Encoder, decoder: Decoder) -> None:
+    def __init__(
+        self, cfg: NanoConfig, encoder: Encoder, proof: Proofreader, decoder: Decoder
+    ) -> None:
         self.cfg = cfg
         self.context = cfg.decoder.context
         self.default_tiles = cfg.default_tiles
@@ -57,6 +59,7 @@ class NanoReader:
         self.has_global = True
         self.has_newline = True
         self.encoder = encoder
+        self.proof = proof
         self.decoder = decoder
 
     def _tiling(self, max_tiles: int) -> TilingConfig:
@@ -129,7 +132,8 @@ class NanoReader:
             for i, (keys, values) in enumerate(self.decoder.page(sequence)):
                 kv.write(i, keys, values)
             kv.advance(len(sequence))
-            memories.append(page_memory(read(detect(one.local))))
+            found = proofread(self.proof, one.local)
+            memories.append(page_memory(read(found, is_proofread=True)))
             maps.append(local)
         return Row(pages, memories, maps, kv)
 
@@ -237,8 +241,8 @@ def load_nano(folder: str | Path) -> NanoReader:
     """
     checkpoint = read_checkpoint(folder, "tilewise-nano")
     cfg = NanoConfig.from_json(dict(checkpoint.config))
-    encoder, decoder = Encoder(cfg.encoder), Decoder(cfg.decoder)
-    both: Any = torch.nn.ModuleDict({"encoder": encoder, "decoder": decoder})
-    load_strict(both, checkpoint.tensors)
-    both.eval().requires_grad_(False)
-    return NanoReader(cfg, fused(encoder), decoder)
+    encoder, proof, decoder = Encoder(cfg.encoder), Proofreader(cfg.proof), Decoder(cfg.decoder)
+    parts: Any = torch.nn.ModuleDict({"encoder": encoder, "proof": proof, "decoder": decoder})
+    load_strict(parts, checkpoint.tensors)
+    parts.eval().requires_grad_(False)
+    return NanoReader(cfg, fused(encoder), proof, decoder)

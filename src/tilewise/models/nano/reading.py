@@ -59,13 +59,13 @@ class Reading:
         ).rstrip("\n ")
 
 
-def read(found: Detections) -> Reading:
-    """Order characters into text."""
+def read(found: Detections, *, is_proofread: bool = False) -> Reading:
+    """Order characters into text; where they were proofread, ``link`` holds at tile edges too."""
     n = len(found)
     if n == 0:
         empty = np.zeros(0, np.int64)
         return Reading(found, empty, empty, empty, empty, empty)
-    after, spaced = _right_neighbours(found)
+    after, spaced = _right_neighbours(found, is_proofread)
     chains = _chains(after)
     boxes = np.array([_box(found, c) for c in chains], np.float32)
     rows = _rows(found, chains, boxes)
@@ -73,7 +73,7 @@ def read(found: Detections) -> Reading:
     return _sorted(found, [chains[i] for i in order], rows[order], spaced)
 
 
-def _right_neighbours(found: Detections) -> tuple[Ints, NDArray[np.bool_]]:
+def _right_neighbours(found: Detections, is_proofread: bool) -> tuple[Ints, NDArray[np.bool_]]:
     """The next character to the right in a segment (or -1), and whether a space lies between."""
     n, far = len(found), 1e6
     band = (found.y // HALF_ROW).astype(np.int64)
@@ -93,11 +93,11 @@ def _right_neighbours(found: Detections) -> tuple[Ints, NDArray[np.bool_]]:
             fits &= (np.abs(found.y[j] - found.y) < 0.38 * size) & (most < 1.8 * size)
             better = fits & (dx < best_dx)
             best[better], best_dx[better] = j[better], dx[better]
-    return _unique_followers(found, best, best_dx)
+    return _unique_followers(found, best, best_dx, is_proofread)
 
 
 def _unique_followers(
-    found: Detections, best: Ints, dx: NDArray[np.float64]
+    found: Detections, best: Ints, dx: NDArray[np.float64], is_proofread: bool
 ) -> tuple[Ints, NDArray[np.bool_]]:
     n = len(best)
     has = np.flatnonzero(best >= 0)
@@ -109,7 +109,7 @@ def _unique_followers(
     size = found.height[has]
     free = (dx[has] - (_WIDTH[found.cls[has]] + _WIDTH[found.cls[best[has]]]) / 2 * size) / size
     word, space, end = found.link[has].T
-    at_edge = (TILE - found.x[has] % TILE) < 0.75 * size
+    at_edge = ((TILE - found.x[has] % TILE) < 0.75 * size) & (not is_proofread)
     # Near a tile's right edge the encoder cannot see what follows. There a gap decides, and a small
     # one, as narrow letters of a monospaced face leave, only where the encoder is not sure.
     by_gap = (free > 0.28) | ((free > 0.14) & (word < SURE))
