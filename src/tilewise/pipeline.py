@@ -13,15 +13,18 @@ from typing import cast
 
 from tilewise.engine.budget import check_context, share_tiles
 from tilewise.engine.generate import Limits
+from tilewise.engine.memory import check_memory
+from tilewise.engine.sampling import SamplingConfig
 from tilewise.engine.session import Conversation, check_question
 from tilewise.errors import SourceError
 from tilewise.models.folders import DEFAULT
-from tilewise.models.load import load
+from tilewise.models.load import Dtype, load
 from tilewise.models.reader import Progress, Reader
 from tilewise.records import Page, Piece
 from tilewise.sources.pages import SourceLike, open_source
 from tilewise.sources.ranges import parse_page_range
 from tilewise.sources.source import Source
+from tilewise.weights.room import available_bytes
 
 
 def ask(
@@ -29,10 +32,13 @@ def ask(
     question: str,
     *,
     model: str | Path | Reader = DEFAULT,
+    dtype: Dtype | None = None,
+    device: str = "cpu",
     max_tiles: int | None = None,
     pages: str | None = None,
     per_page: bool = False,
     max_new_tokens: int | None = None,
+    sampling: SamplingConfig | None = None,
     password: str | None = None,
     progress: Progress | None = None,
 ) -> Iterator[str]:
@@ -44,10 +50,12 @@ def ask(
         sources: one source or a list of them: paths, bytes of files, PIL images, arrays.
         question: what to ask, in one message.
         model: a name, a folder, or a reader that ``load`` gave.
+        dtype, device: what to load the model in and where, as for ``load``.
         max_tiles: tile budget that all pages share, at least one each; default, the reader's own.
         pages: e.g. ``"1-3,7"``, of each source; default, all.
         per_page: answer for each page on its own, each with the whole tile budget.
         max_new_tokens: where to cut the answer; default 4096.
+        sampling: temperature, seed, beams and so on; default, always the most probable.
         password: opens encrypted PDFs.
         progress: called with (stage, done, total); stages are sources, tiles, prefill, answer.
 
@@ -63,14 +71,20 @@ def ask(
         opened = [
             stack.enter_context(open_source(item, password=password)) for item in _listed(sources)
         ]
-        reader = load(model) if isinstance(model, str | Path) else model
+        reader = load(model, dtype=dtype, device=device) if isinstance(model, str | Path) else model
         talks = converse(
-            opened, reader, max_tiles=max_tiles, pages=pages, per_page=per_page, progress=progress
+            opened,
+            reader,
+            max_tiles=max_tiles,
+            pages=pages,
+            per_page=per_page,
+            beams=sampling.beams if sampling else 1,
+            progress=progress,
         )
         for number, talk in enumerate(talks):
             if number:
                 yield "\n"
-            for event in talk.ask(question, limits, progress):
+            for event in talk.ask(question, limits, progress, sampling):
                 if isinstance(event, Piece):
                     yield event.text
 
@@ -82,9 +96,13 @@ def converse(
     max_tiles: int | None = None,
     pages: str | None = None,
     per_page: bool = False,
+    beams: int = 1,
     progress: Progress | None = None,
 ) -> Iterator[Conversation]:
-    """Start conversations about the pages of open sources; arguments as in ``ask``.
+    """Start conversations about the pages of open sources.
+
+    Arguments are as in ``ask``; ``beams`` are those that questions will be asked with, so that
+    their memory is counted.
 
     Yields:
         One conversation about all pages, or with ``per_page`` one for each page in turn. Its
@@ -93,13 +111,16 @@ def converse(
     Raises:
         SourceError: no sources, a page that is not there or cannot be decoded.
         PromptError: more pages than the reader's context can hold.
-        ConfigError: ``max_tiles`` is below 1.
+        ConfigError: ``max_tiles`` is below 1, or pages need more memory than there is.
     """
     chosen = places(sources, pages)
     for group in ([place] for place in chosen) if per_page else [chosen]:
         budget = share_tiles(reader.default_tiles if max_tiles is None else max_tiles, len(group))
         pairs = list(zip(group, budget, strict=True))
         check_context(reader, (_pixel_size(*place, reader, n) for place, n in pairs), budget)
+        sizes = [_pixel_size(*place, reader, n) for place, n in pairs]
+        left = available_bytes(reader.footprint().devices)
+        check_memory(reader, sizes, budget, left, rows=beams)
         taken: list[Page] = []
         for (source, number), tiles in pairs:
             taken.append(source.page(number, partial(reader.raster_size, max_tiles=tiles)))

@@ -62,12 +62,23 @@ class TinyCache:
 
 
 class TinyReader(nn.Module):
-    """See the module. ``tiles_encoded`` and ``positions_run`` count the work done."""
+    """See the module. ``tiles_encoded`` and ``positions_run`` count the work done.
 
-    def __init__(self, seed: int = 0, context: int = 2000, hurry: float = 0.3) -> None:
+    ``hurry``: how much more probable the end grows with every id. ``vocabulary``: fewer ids than
+    all of them make searching every answer possible. ``stops``: ids that end an answer.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        context: int = 2000,
+        hurry: float = 0.3,
+        vocabulary: int = ANSWER_IDS,
+        stops: Sequence[int] = (STOP,),
+    ) -> None:
         super().__init__()
         self.name, self.context, self.default_tiles = "tiny", context, 4
-        self.hurry = hurry
+        self.hurry, self.stops = hurry, frozenset(stops)
         self.tiles_encoded = self.positions_run = 0
         self.cfg = TilingConfig(tile=8, patch=2, merge=2, upscale=False)
         with torch.random.fork_rng():
@@ -76,7 +87,7 @@ class TinyReader(nn.Module):
             self.embed = nn.Embedding(256 + ANSWER_IDS + 2, DIM)
             self.qkv = nn.ModuleList(nn.Linear(DIM, 3 * DIM) for _ in range(LAYERS))
             self.out = nn.ModuleList(nn.Linear(DIM, DIM) for _ in range(LAYERS))
-            self.head = nn.Linear(DIM, ANSWER_IDS)
+            self.head = nn.Linear(DIM, vocabulary)
             for weight in self.parameters():
                 nn.init.normal_(weight, std=0.7 if weight.ndim == 2 else 0.3)
 
@@ -155,7 +166,7 @@ class TinyReader(nn.Module):
         )
 
     def stop_ids(self) -> frozenset[int]:
-        return frozenset({STOP})
+        return self.stops
 
     def text(self, ids: Sequence[int]) -> str:
         text, half = "", -1

@@ -19,7 +19,9 @@ from tilewise.records import Answer
 
 if TYPE_CHECKING:
     from tilewise.engine.generate import Limits
+    from tilewise.engine.sampling import SamplingConfig
     from tilewise.engine.session import Conversation
+    from tilewise.models.load import Dtype
     from tilewise.sources.source import Source
 
 STDIN: Final = "-"
@@ -30,10 +32,18 @@ class AskOptions:
     """What the command line says, apart from sources and question."""
 
     model: str | None
+    dtype: Dtype | None
+    device: str
     max_tiles: int | None
     pages: str | None
     per_page: bool
     max_new_tokens: int | None
+    temperature: float
+    top_p: float
+    top_k: int
+    repetition_penalty: float
+    seed: int
+    beams: int
     as_json: bool
     chat: bool
     draw: Path | None
@@ -45,10 +55,24 @@ class AskOptions:
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="SOURCES... QUESTION")
 @click.option("--model", metavar="NAME", help="A name from `tilewise models`, or a folder.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    help="What to keep weights in.  [default: as the model has them]",
+)
+@click.option(
+    "--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1 or auto."
+)
 @click.option("--max-tiles", type=click.IntRange(min=1), help="Tile budget of all pages together.")
 @click.option("--pages", metavar="RANGE", help="Pages of each source, e.g. 1-3,7.  [default: all]")
 @click.option("--per-page", is_flag=True, help="Answer for each page on its own.")
 @click.option("--max-new-tokens", type=click.IntRange(min=1), help="Where to cut the answer.")
+@click.option("--temperature", type=float, default=0.0, help="Above 0: draw at random.")
+@click.option("--top-p", type=float, default=1.0, help="Draw from this share of probability.")
+@click.option("--top-k", type=int, default=0, help="Draw from so many of the most probable.")
+@click.option("--repetition-penalty", type=float, default=1.0, help="Above 1: repeat less.")
+@click.option("--seed", type=int, default=0, help="The same one draws the same answer.")
+@click.option("--beams", type=int, default=1, help="Answers searched side by side.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object an answer.")
 @click.option("--chat", is_flag=True, help="Take more questions on the same pages, line by line.")
 @click.option("--draw", type=click.Path(path_type=Path), help="Mark the answer on a picture.")
@@ -100,7 +124,7 @@ def _run(names: list[str], question: str | None, settings: AskOptions) -> None:
     """Open the sources, which is quick and may fail; then import what is slow, and ask."""
     with ExitStack() as stack:
         opened = [stack.enter_context(open_named(name, settings.password)) for name in names]
-        is_streamed = sys.stdout.isatty() and not settings.as_json
+        is_streamed = sys.stdout.isatty() and not settings.as_json and settings.beams == 1
         progress = ProgressLine(settings.progress, skip=ANSWER if is_streamed else "")
         stack.callback(progress.clear)
         _ask_opened(opened, question, settings, progress)
@@ -117,6 +141,7 @@ def _ask_opened(
 
     if question is not None:
         check_question(question)
+    sampling = _sampling(settings)
     limits = Limits()
     if settings.max_new_tokens is not None:
         limits = Limits(max_new_tokens=settings.max_new_tokens)
@@ -124,19 +149,33 @@ def _ask_opened(
     count = len(places(opened, settings.pages)) if settings.per_page else 1
     talks = converse(
         opened,
-        load(settings.model or DEFAULT),
+        load(settings.model or DEFAULT, dtype=settings.dtype, device=settings.device),
         max_tiles=settings.max_tiles,
         pages=settings.pages,
         per_page=settings.per_page,
+        beams=sampling.beams,
         progress=progress,
     )
-    asking = _Asking(limits=limits, settings=settings, progress=progress)
+    asking = _Asking(limits=limits, sampling=sampling, settings=settings, progress=progress)
     if settings.chat:
         _chat(asking, next(talks), question)
         return
     assert question is not None  # _split sees to it
     for index, talk in enumerate(talks):
         asking.answer(talk, question, index, count)
+
+
+def _sampling(settings: AskOptions) -> SamplingConfig:
+    from tilewise.engine.sampling import SamplingConfig
+
+    return SamplingConfig(
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        repetition_penalty=settings.repetition_penalty,
+        seed=settings.seed,
+        beams=settings.beams,
+    )
 
 
 def open_named(name: str, password: str | None) -> Source:
@@ -166,6 +205,7 @@ class _Asking:
     """How each question of one command is asked and its answer printed."""
 
     limits: Limits
+    sampling: SamplingConfig
     settings: AskOptions
     progress: ProgressLine
 
@@ -173,7 +213,7 @@ class _Asking:
         """Ask once and print the stream or a JSON object; then draw. ``index`` of ``count``."""
         label = _page_label(talk) if count > 1 else ""
         answer: Answer | None = None
-        for event in talk.ask(question, self.limits, self.progress):
+        for event in talk.ask(question, self.limits, self.progress, self.sampling):
             if isinstance(event, Answer):
                 answer = event
             elif not self.settings.as_json:

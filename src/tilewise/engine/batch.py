@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
-from tilewise.engine.generate import Draft, Limits, decode, prefill
+from tilewise.engine.generate import Limits, decode, start
+from tilewise.engine.sampling import SamplingConfig
 from tilewise.models.reader import Progress, Reader
 from tilewise.records import Answer
 
@@ -17,6 +18,7 @@ def answer_batch(
     limits: Limits | None = None,
     *,
     size: int = 8,
+    sampling: SamplingConfig | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = perf_counter,
 ) -> Iterator[Answer]:
@@ -26,7 +28,8 @@ def answer_batch(
         reader: the model.
         prompts: what ``reader.prompt`` made, each with its own pages.
         limits: when an answer ends at the latest.
-        size: prompts that run together; memory grows with it.
+        size: prompts that run together; memory grows with it, and with the number of beams.
+        sampling: how ids are chosen; one seed gives a prompt one answer, wherever it stands.
         progress: told of the reader's work.
         clock: seconds, for ``first_s`` and ``total_s``.
 
@@ -34,31 +37,31 @@ def answer_batch(
         One Answer for each prompt, in their order. ``prompt_tokens`` counts the padding that
         the longest prompt of the group causes.
     """
-    for start in range(0, len(prompts), size):
-        group = list(prompts[start : start + size])
-        yield from _answer_group(reader, group, limits or Limits(), progress, clock)
+    for first in range(0, len(prompts), size):
+        group = list(prompts[first : first + size])
+        yield from _answer_group(reader, group, limits or Limits(), sampling, progress, clock)
 
 
 def _answer_group(
     reader: Reader,
     prompts: list[Any],
     limits: Limits,
+    sampling: SamplingConfig | None,
     progress: Progress | None,
     clock: Callable[[], float],
 ) -> list[Answer]:
     began = clock()
-    logits, cache = prefill(reader, prompts, None, progress)
-    filled = cache.length
-    drafts = [Draft() for _ in prompts]
+    run = start(reader, prompts, None, progress)
+    filled, drafts = run.cache.length, run.drafts
     answers: dict[int, Answer] = {}
-    for steps in decode(reader, logits, cache, drafts, limits):
+    for steps in decode(reader, run, limits, sampling, progress):
         for row, step in enumerate(steps):
             if step is None:
                 continue
             drafts[row].mark(clock() - began)
             if step.is_stop:
-                answers[row] = drafts[row].answer(reader, cache, row, filled)
+                answers[row] = drafts[row].answer(reader, run.cache, row, filled)
     for row, draft in enumerate(drafts):
         if row not in answers:
-            answers[row] = draft.answer(reader, cache, row, filled)
+            answers[row] = draft.answer(reader, run.cache, row, filled)
     return [answers[row] for row in range(len(prompts))]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from math import exp
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tilewise.engine.sampling import choose, log_probs
+from tilewise.engine.beams import search
+from tilewise.engine.sampling import Chooser, SamplingConfig, log_probs
 from tilewise.errors import ConfigError
 from tilewise.models.reader import Progress, Reader
-from tilewise.records import Answer
+from tilewise.records import Answer, Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,10 @@ class Step:
 
 @dataclass(slots=True)
 class Draft:
-    """An answer while it grows: its ids without the stop id, its text, its cost."""
+    """An answer while it grows: its ids without the stop id, its text, its cost.
+
+    ``evidence`` is None where the cache has it, row by row.
+    """
 
     ids: list[int] = field(default_factory=list)
     text: str = ""
@@ -53,6 +58,7 @@ class Draft:
     is_complete: bool = False
     first_s: float | None = None
     total_s: float = 0.0
+    evidence: tuple[Evidence, ...] | None = None
 
     def add(self, reader: Reader, token: int, log_prob: float) -> Step:
         """Take the next id and say what it adds."""
@@ -76,7 +82,7 @@ class Draft:
         """The finished answer, with the evidence that the cache holds at this moment."""
         return Answer(
             text=self.text,
-            evidence=reader.evidence(cache, row),
+            evidence=reader.evidence(cache, row) if self.evidence is None else self.evidence,
             is_found=reader.is_found(self.ids),
             confidence=exp(self.log_prob),
             prompt_tokens=prompt_tokens,
@@ -87,12 +93,26 @@ class Draft:
         )
 
 
+@dataclass(slots=True, eq=False)
+class Run:
+    """A batch while it is answered: its logits, its cache as it now is, a draft for each row.
+
+    ``penalised``: for each row, the ids that a repetition penalty counts from the start.
+    """
+
+    logits: Tensor
+    cache: Any
+    penalised: list[tuple[int, ...]]
+    drafts: list[Draft]
+
+
 def generate(
     reader: Reader,
     prompt: Any,
     cache: Any | None = None,
     limits: Limits | None = None,
     progress: Progress | None = None,
+    sampling: SamplingConfig | None = None,
 ) -> Iterator[Step]:
     """Answer one prompt, id by id.
 
@@ -101,15 +121,25 @@ def generate(
         prompt: what ``reader.prompt`` made.
         cache: of an earlier prefill of the same pages, to be used up; only what is new is run.
         limits: when to end at the latest.
-        progress: told of the reader's work before the first step.
+        progress: told of the reader's work.
+        sampling: how ids are chosen; beams give their steps when the search has ended.
 
     Raises:
         WeightsError: the reader gives no usable logits.
     """
-    logits, cache = prefill(reader, [prompt], cache, progress)
-    for (step,) in decode(reader, logits, cache, [Draft()], limits or Limits()):
+    run = start(reader, [prompt], cache, progress)
+    for (step,) in decode(reader, run, limits or Limits(), sampling, progress):
         assert step is not None  # a single row is live until the end
         yield step
+
+
+def start(
+    reader: Reader, prompts: list[Any], cache: Any | None = None, progress: Progress | None = None
+) -> Run:
+    """Prefill prompts, to be decoded next."""
+    logits, cache = prefill(reader, prompts, cache, progress)
+    penalised = [reader.penalised_ids(prompt) for prompt in prompts]
+    return Run(logits, cache, penalised, [Draft() for _ in prompts])
 
 
 @torch.inference_mode()
@@ -121,34 +151,67 @@ def prefill(
 
 
 def decode(
-    reader: Reader, logits: Tensor, cache: Any, drafts: list[Draft], limits: Limits
+    reader: Reader,
+    run: Run,
+    limits: Limits,
+    sampling: SamplingConfig | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[tuple[Step | None, ...]]:
     """Decode all rows of a prefill together until each has ended.
 
     Args:
         reader: the model.
-        logits: (batch, vocabulary), of the first id of each answer.
-        cache: as prefill left it; it grows with every step.
-        drafts: one a row, grown in place.
+        run: as ``start`` made it; drafts grow in place, logits and cache are used up and renewed.
         limits: when to end at the latest.
+        sampling: how ids are chosen; default, always the most probable.
+        progress: told ("answer", ids chosen, ids at most).
 
     Yields:
         A step for each row, None for rows that had ended before. At that moment the cache holds
-        the ids before this step, so ``reader.evidence`` lacks the newest one until the next.
+        the ids before this step, so ``reader.evidence`` lacks the newest one until the next. With
+        beams all steps come at the end, and drafts hold their evidence.
     """
-    ended = [False] * len(drafts)
-    for count in range(1, limits.max_new_tokens + 1):
-        ids = choose(logits)
-        steps = _add(reader, ids, log_probs(logits, ids), drafts, ended)
+    cfg = sampling or SamplingConfig()
+
+    def tell(count: int) -> None:
+        if progress is not None:
+            progress("answer", count, limits.max_new_tokens)
+
+    steps = _decode_beams if cfg.beams > 1 else _decode_each
+    yield from steps(reader, run, limits.max_new_tokens, cfg, tell)
+
+
+def _decode_each(
+    reader: Reader, run: Run, most: int, cfg: SamplingConfig, tell: Callable[[int], None]
+) -> Iterator[tuple[Step | None, ...]]:
+    ended = [False] * len(run.drafts)
+    next_ids = Chooser(cfg, run.penalised)
+    for count in range(1, most + 1):
+        ids = next_ids(run.logits)
+        steps = _add(reader, ids, log_probs(run.logits, ids), run.drafts, ended)
         ended = [
             done or (s is not None and s.is_stop) for done, s in zip(ended, steps, strict=True)
         ]
-        is_last = all(ended) or count == limits.max_new_tokens or cache.length >= reader.context
+        is_last = all(ended) or count == most or run.cache.length >= reader.context
+        tell(count)
         yield steps
         if is_last:
             return
         with torch.inference_mode():
-            logits = reader.decode(ids, cache)
+            run.logits = reader.decode(ids, run.cache)
+
+
+def _decode_beams(
+    reader: Reader, run: Run, most: int, cfg: SamplingConfig, tell: Callable[[int], None]
+) -> Iterator[tuple[Step | None, ...]]:
+    best, run.cache = search(reader, run.logits, run.cache, run.penalised, cfg, most, tell)
+    for draft, hypothesis in zip(run.drafts, best, strict=True):
+        draft.evidence = hypothesis.evidence
+    for taken in zip_longest(*(hypothesis.steps for hypothesis in best)):
+        yield tuple(
+            None if pair is None else draft.add(reader, *pair)
+            for draft, pair in zip(run.drafts, taken, strict=True)
+        )
 
 
 def _add(

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
-from tilewise.engine.generate import Draft, Limits, decode, prefill
+from tilewise.engine.generate import Limits, decode, start
+from tilewise.engine.sampling import SamplingConfig
 from tilewise.errors import PromptError
 from tilewise.models.reader import Progress, Reader
 from tilewise.records import Answer, Page, Piece, Tiles, Turn
@@ -52,7 +53,11 @@ class Conversation:
         return self._tiles
 
     def ask(
-        self, question: str, limits: Limits | None = None, progress: Progress | None = None
+        self,
+        question: str,
+        limits: Limits | None = None,
+        progress: Progress | None = None,
+        sampling: SamplingConfig | None = None,
     ) -> Iterator[Piece | Answer]:
         """Ask a question.
 
@@ -60,9 +65,11 @@ class Conversation:
             question: one message of the user.
             limits: when the answer ends at the latest.
             progress: told ("tiles" | "prefill" | "answer", done, total) as work goes on.
+            sampling: how ids are chosen; default, always the most probable.
 
         Yields:
-            Pieces of text as they come, then one Answer with the whole.
+            Pieces of text as they come (with beams, when the search has ended), then one Answer
+            with the whole.
 
         Raises:
             PromptError: the question is empty or, with pages and earlier turns, too long.
@@ -74,19 +81,17 @@ class Conversation:
         turns = (*self.turns, Turn(role="user", text=question))
         prompt = self.reader.prompt(turns, self.tiles)
         earlier, self._cache = self._cache, None  # interrupted work leaves no cache behind
-        logits, cache = prefill(self.reader, [prompt], earlier, progress)
-        draft, filled = Draft(), cache.length
-        for (step,) in decode(self.reader, logits, cache, [draft], limits):
+        run = start(self.reader, [prompt], earlier, progress)
+        (draft,), filled = run.drafts, run.cache.length
+        for (step,) in decode(self.reader, run, limits, sampling, progress):
             draft.mark(self._clock() - began)
-            if progress is not None:
-                progress("answer", len(draft.ids), limits.max_new_tokens)
-            self._cache = cache  # whole at this point, so an abandoned answer leaves it usable
+            self._cache = run.cache  # whole at this point: an abandoned answer leaves it usable
             if step is not None and step.text:
                 yield Piece(text=step.text)
             self._cache = None
-        self._cache = cache
+        self._cache = run.cache
         self.turns = (*turns, Turn(role="assistant", text=draft.text))
-        yield draft.answer(self.reader, cache, 0, filled)
+        yield draft.answer(self.reader, run.cache, 0, filled)
 
     def forget(self) -> None:
         """Drop the turns so far; the pages and what was computed from them stay."""
