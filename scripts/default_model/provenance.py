@@ -13,6 +13,7 @@ LINE = re.compile(
     r"^(?P<stage>\w+)\s+(?P<used>[\d.]+) of (?P<budget>\d+) CPU-min, .*?: (?P<text>.*)$"
 )
 ROWS = 12
+STAGES = ("encoder", "proof", "decoder", "joint")
 
 HEAD = """# Where these weights come from
 
@@ -20,7 +21,7 @@ HEAD = """# Where these weights come from
 
 | what | |
 | --- | --- |
-| made by | `scripts/build_default_model.py`, stages encoder, decoder, joint, export |
+| made by | `scripts/build_default_model.py`, stages encoder, proof, decoder, joint, export |
 | seed | {seed} |
 | commit | {commit} |
 | CPU-minutes | {minutes} |
@@ -42,7 +43,8 @@ from the text layer; only the training split of the documents.
 
 ## Curves
 
-Shares of held-out characters (encoder) or questions (decoder, joint), teacher-forced.
+Shares of held-out characters (encoder), mistakes by characters before and after proofreading
+(proof), shares of questions (decoder, joint), teacher-forced.
 
 """
 
@@ -52,7 +54,7 @@ def provenance(work: Path, seed: int, real: Path | None) -> str:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
-    logs = {stage: _log(work / f"{stage}.log") for stage in ("encoder", "decoder", "joint")}
+    logs = {stage: _log(work / f"{stage}.log") for stage in STAGES}
     minutes = ", ".join(f"{stage} {rows[-1][0]:.0f}" for stage, rows in logs.items() if rows)
     head = HEAD.format(
         seed=seed, commit=commit or "unknown", minutes=minutes, packages=_packages(real)
@@ -71,14 +73,24 @@ def _packages(real: Path | None) -> str:
 
 
 def _log(path: Path) -> list[tuple[float, str]]:
-    """(CPU-minutes, text) of every line of progress; repeated minutes keep the last line."""
+    """(CPU-minutes, text) of every line of progress.
+
+    A run with another budget goes on from the weights of the one before, so its minutes are added;
+    one with the same budget was resumed, and its repeated minutes keep the last line.
+    """
     if not path.exists():
         return []
     found: dict[float, str] = {}
+    before, last, budget = 0.0, 0.0, ""
     for line in path.read_text(encoding="utf-8").splitlines():
         hit = LINE.match(line)
-        if hit and not re.search(r" size \d+ first| first \d\.\d+;", hit["text"]):
-            found[float(hit["used"])] = hit["text"]
+        if hit is None:
+            continue
+        if budget and hit["budget"] != budget:
+            before += last
+        budget, last = hit["budget"], float(hit["used"])
+        if not re.search(r" size \d+ first| first \d\.\d+;", hit["text"]):
+            found[before + last] = hit["text"]
     return sorted(found.items())
 
 

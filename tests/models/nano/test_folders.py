@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from default_model.export import export
 from tests.models.nano.making import TINY, random_parts, save_reader
-from tilewise.errors import ConfigError, TilewiseError, WeightsError
-from tilewise.models.nano.config import DecoderConfig, NanoConfig
+from tilewise.errors import ConfigError, WeightsError
+from tilewise.models.nano.config import DecoderConfig, EncoderConfig, NanoConfig, ProofConfig
 from tilewise.models.nano.model import load_nano
 from tilewise.weights.files import write_manifest
 
@@ -94,7 +94,7 @@ def test_a_config_of_other_sizes_does_not_fit_the_weights(tmp_path: Path) -> Non
 def test_a_config_that_cannot_hold_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
     folder = save_reader(tmp_path)
     (folder / "config.json").write_text(json.dumps({**TINY.to_json(), **change}), encoding="utf-8")
-    with pytest.raises(TilewiseError):
+    with pytest.raises(WeightsError, match=r"config\.json"):
         load_nano(folder)
 
 
@@ -106,3 +106,12 @@ def test_configs_survive_json() -> None:
 def test_heads_divide_the_width() -> None:
     with pytest.raises(ConfigError, match="width must be a multiple of the heads"):
         DecoderConfig(width=10, heads=3)
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.5, True, "wide", None])
+@pytest.mark.parametrize("config", [EncoderConfig, ProofConfig, DecoderConfig])
+def test_sizes_are_whole_numbers_from_one_up(
+    config: type[EncoderConfig | ProofConfig | DecoderConfig], value: object
+) -> None:
+    with pytest.raises(ConfigError, match=r"width is .*; it must be a whole number"):
+        config(width=value)  # type: ignore[arg-type]

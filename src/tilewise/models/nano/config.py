@@ -18,6 +18,15 @@ SLOT_COLUMNS = TILE // COLUMN
 TOKEN_SLOTS = 14
 
 
+def _check_sizes(part: str, sizes: dict[str, Any]) -> None:
+    """Raise ConfigError for a size that is no whole number from 1 up."""
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(
+                f"{part}.{name} is {value!r}; it must be a whole number of at least 1. Correct it."
+            )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderConfig:
     """Sizes of the convolutional encoder, in channels."""
@@ -28,6 +37,9 @@ class EncoderConfig:
     blocks: int = 6
     grow: int = 2
 
+    def __post_init__(self) -> None:
+        _check_sizes("encoder", asdict(self))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofConfig:
@@ -37,6 +49,14 @@ class ProofConfig:
     heads: int = 4
     layers: int = 2
     stretch: int = 128
+
+    def __post_init__(self) -> None:
+        _check_sizes("proof", asdict(self))
+        if self.width % self.heads:
+            raise ConfigError(
+                f"proof width is {self.width} and heads {self.heads}; "
+                "the width must be a multiple of the heads. Change one of them."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +75,10 @@ class DecoderConfig:
     context: int = 12_288
 
     def __post_init__(self) -> None:
-        if self.heads < 1 or self.width % self.heads:
+        sizes = asdict(self)
+        del sizes["rope_theta"]
+        _check_sizes("decoder", sizes)
+        if self.width % self.heads:
             raise ConfigError(
                 f"decoder width is {self.width} and heads {self.heads}; "
                 "the width must be a multiple of the heads. Change one of them."

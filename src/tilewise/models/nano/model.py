@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tilewise.errors import ConfigError, WeightsError
 from tilewise.models.nano.alphabet import (
     ANSWER,
     END,
@@ -34,7 +35,7 @@ from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.grid import hd_grid
 from tilewise.tiling.layout import plan, tokens
 from tilewise.tiling.partition import cut
-from tilewise.weights.files import load_strict, read_checkpoint
+from tilewise.weights.files import CONFIG, load_strict, read_checkpoint
 
 BEST_DPI = 150
 """Vector pages are rendered no finer than this: 10 pt type then has 21 px per em, well legible."""
@@ -237,10 +238,13 @@ def load_nano(folder: str | Path) -> NanoReader:
     """Load tilewise-nano from a folder with config.json and model.safetensors.
 
     Raises:
-        WeightsError: files missing, damaged, or of another shape.
+        WeightsError: files missing, damaged, of another shape, or a config.json with wrong sizes.
     """
     checkpoint = read_checkpoint(folder, "tilewise-nano")
-    cfg = NanoConfig.from_json(dict(checkpoint.config))
+    try:
+        cfg = NanoConfig.from_json(dict(checkpoint.config))
+    except ConfigError as err:
+        raise WeightsError(f"{Path(folder) / CONFIG}: {err}") from err
     encoder, proof, decoder = Encoder(cfg.encoder), Proofreader(cfg.proof), Decoder(cfg.decoder)
     parts: Any = torch.nn.ModuleDict({"encoder": encoder, "proof": proof, "decoder": decoder})
     load_strict(parts, checkpoint.tensors)
