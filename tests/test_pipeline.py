@@ -12,6 +12,7 @@ from PIL import Image
 
 import tilewise
 from tests.engine.tiny_reader import TinyReader, load_tiny, tiny_page
+from tilewise.engine.sampling import SamplingConfig
 from tilewise.errors import ConfigError, PromptError, SourceError, WeightsError
 from tilewise.models.load import FAMILIES
 from tilewise.pipeline import ask, converse, places
@@ -152,6 +153,44 @@ def test_a_model_is_given_by_name_or_kept(
     reader = tilewise.load(tmp_path / "mine")
     by_name = "".join(tilewise.ask(png, "What?", model=str(tmp_path / "mine")))
     assert by_name == "".join(tilewise.ask(png, "What?", model=reader)) == said(png)
+
+
+def test_sampling_reaches_the_answer(png: Path) -> None:
+    warm = [said(png, sampling=SamplingConfig(temperature=2.0, seed=seed)) for seed in (1, 1, 2)]
+    assert warm[0] == warm[1] != warm[2]
+    events: list[tuple[str, int, int]] = []
+    pieces = list(
+        ask(
+            png,
+            "What?",
+            model=TinyReader(hurry=0.6),
+            sampling=SamplingConfig(beams=2),
+            progress=lambda *call: events.append(call),
+        )
+    )
+    assert pieces
+    assert events[-1][0] == "answer"
+
+
+def test_more_memory_than_there_is_is_refused_before_a_page_is_decoded(
+    png: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = TinyReader().footprint().vision_bytes + 600 * TinyReader().footprint().token_bytes
+    monkeypatch.setattr("tilewise.pipeline.available_bytes", lambda devices: few)
+    large = tiny_page(400, 400).pixels
+    with pytest.raises(ConfigError, match=r"allow at most \d+ tiles \(--max-tiles \d+\)") as caught:
+        said(large, max_tiles=80)
+    most = int(str(caught.value).partition("--max-tiles ")[2].partition(")")[0])
+    assert said(large, max_tiles=most)
+    with pytest.raises(ConfigError, match="besides the weights of tiny"):
+        said(large, max_tiles=most, sampling=SamplingConfig(beams=8))
+
+
+def test_dtype_and_device_go_to_the_loader(png: Path) -> None:
+    with pytest.raises(ConfigError, match="tilewise-nano runs in float32"):
+        list(ask(png, "What?", dtype="bfloat16"))
+    with pytest.raises(ConfigError, match="device is 'tpu'"):
+        list(ask(png, "What?", device="tpu"))
 
 
 def test_places_go_source_by_source(png: Path) -> None:

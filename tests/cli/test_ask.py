@@ -215,3 +215,41 @@ def test_wrong_arguments_are_usage_errors(
     result = tiny(*words)
     assert result.exit_code == 2
     assert says in result.stderr
+
+
+def test_sampling_options_reach_the_answer(folder: Path) -> None:
+    greedy = tiny(folder / "a.png", "What?").stdout
+    warm = [
+        tiny(folder / "a.png", "What?", "--temperature", 2, "--seed", seed).stdout
+        for seed in (1, 1, 2)
+    ]
+    assert warm[0] == warm[1] != warm[2]
+    narrow = ("--temperature", 2, "--top-k", 1, "--seed", 2)
+    assert tiny(folder / "a.png", "What?", *narrow).stdout == greedy
+    sure = ("--temperature", 2, "--top-p", 0.000001, "--seed", 2)
+    assert tiny(folder / "a.png", "What?", *sure).stdout == greedy
+    few = ("--max-new-tokens", 12)
+    shy = tiny(folder / "a.png", "What?", "--repetition-penalty", 50, *few).stdout
+    assert shy != tiny(folder / "a.png", "What?", *few).stdout
+    said = json.loads(tiny(folder / "a.png", "What?", "--beams", 2, "--json").stdout)
+    assert said["answer"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--beams", 0), "beams is 0; 1 to 64 is allowed"),
+        (("--beams", 2, "--temperature", 1), "beams are searched, not drawn"),
+        (("--top-p", 0.5), "set a temperature above 0"),
+        (("--temperature", -1), "temperature is -1.0"),
+        (("--device", "cuda:99"), "device is 'cuda:99'; here it can be auto, cpu"),
+        (("--dtype", "int8"), "'int8' is not one of 'float32', 'bfloat16', 'float16'"),
+    ],
+)
+def test_options_that_cannot_hold_are_refused(
+    folder: Path, words: tuple[object, ...], message: str
+) -> None:
+    result = tiny(folder / "a.png", "What?", *words)
+    assert result.exit_code != 0
+    assert message in result.stderr
+    assert result.stdout == ""

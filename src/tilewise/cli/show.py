@@ -64,6 +64,7 @@ def show(
 
 def _show_page(talk: Conversation, cost: Cost, path: Path) -> None:
     """Print the table of one page and write its picture."""
+    from tilewise.engine.memory import needed_bytes
     from tilewise.tiling.draw import draw_tiles
 
     (page,), (tiles,), (limit,) = talk.pages, talk.tiles, talk.max_tiles
@@ -72,9 +73,14 @@ def _show_page(talk: Conversation, cost: Cost, path: Path) -> None:
     pixels = fit.canvas_width * fit.canvas_height
     right = fit.canvas_width - fit.width - fit.left
     bottom = fit.canvas_height - fit.height - fit.top
+    kept = talk.reader.footprint()
+    memory_bytes = max(
+        cost.memory_bytes(len(plan), pixels),  # with what Python and torch take themselves
+        kept.weights_bytes + needed_bytes(kept, len(plan), fit.grid.tiles),
+    )
     estimates = (
         ("Seconds", f"about {cost.seconds(len(plan)):.1f} to the first character"),
-        ("Memory", f"about {cost.memory_bytes(len(plan), pixels) / 2**20:,.0f} MiB"),
+        ("Memory", f"about {memory_bytes / 2**20:,.0f} MiB"),
     )
     table = (
         ("Page", f"{page.name}, {page.number} of {page.total}, {page.width} x {page.height} px"),
