@@ -157,13 +157,13 @@ def numbers(reading: Reading) -> tuple[Ints, Ints, NDArray[np.float64]]:
 def extremes(reading: Reading, sign: int, k: int = NUMBERS) -> Anchors:
     """Labels of the page's series with the largest (``sign`` 1) or smallest (-1) numbers.
 
-    The best two of every series come first, larger series before smaller ones; a page without
-    series gives its k most extreme numbers instead.
+    The best two of every series, likelier charts first; a page without series gives its k most
+    extreme numbers instead.
     """
     found = numbers(reading)
     out = no_anchors(k)
     rows: list[tuple[int, int, int, int, bool]] = []
-    for group in sorted(series(reading, found), key=len, reverse=True):
+    for group in series(reading, found):
         ranked = sorted(group, key=lambda e: -sign * e.value)
         rows += [(*entry.label, rank, len(group), True) for rank, entry in enumerate(ranked[:2])]
     if not rows:

@@ -6,12 +6,15 @@ one row with a number above each, or rows that begin with a label and end with a
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewise.models.nano.reading import CELL, Reading
+from tilewise.models.nano.alphabet import class_of
+from tilewise.models.nano.reading import CELL, SAME_WORD, Reading
 
 Ints = NDArray[np.int64]
 Numbers = tuple[Ints, Ints, NDArray[np.float64]]
@@ -19,6 +22,11 @@ Numbers = tuple[Ints, Ints, NDArray[np.float64]]
 
 FEWEST = 3
 """Entries from which on neighbours count as a series; two may be chance."""
+
+UNIT = 4
+"""Characters of a longest unit, as in «2079 MWh»."""
+
+_CENTURY: Final = frozenset((class_of("1"), class_of("2")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +39,34 @@ class Entry:
 
 
 def series(reading: Reading, numbers: Numbers) -> list[list[Entry]]:
-    """All series of a page; ``numbers`` are its words that are numbers: first, last, value."""
+    """All series of a page; ``numbers`` are its words that are numbers: first, last, value.
+
+    The likeliest to be a chart come first: standing ones, then rows of nothing but a label and a
+    number, then two columns of a table; of each, those with more entries.
+    """
     if len(reading) == 0 or len(numbers[0]) < 2:
         return []
     segments = _segments(reading)
-    return [*_standing(reading, segments, numbers), *_lying(reading, segments, numbers)]
+    whole, part = _lying(reading, segments, numbers)
+    groups = (_standing(reading, segments, numbers), whole, part)
+    is_number = set(zip(numbers[0].tolist(), numbers[1].tolist(), strict=True))
+    return [
+        group
+        for some in groups
+        for group in sorted(some, key=len, reverse=True)
+        if _are_names(reading, group, is_number)
+    ]
+
+
+def _are_names(reading: Reading, group: list[Entry], is_number: set[tuple[int, int]]) -> bool:
+    """Whether labels are names: few of them numbers, unless all look like years."""
+    figures = [e.label for e in group if e.label in is_number]
+    years = [
+        a
+        for a, b in figures
+        if b - a == 3 and reading.chars.cls[a] in _CENTURY and reading.gap[b] >= CELL
+    ]
+    return 3 * len(figures) <= len(group) or len(years) == len(group)
 
 
 def _segments(reading: Reading) -> list[tuple[int, int]]:
@@ -77,22 +108,47 @@ def _standing(
 
 def _lying(
     reading: Reading, segments: list[tuple[int, int]], numbers: Numbers
-) -> list[list[Entry]]:
-    """Runs of rows that are a label and then one number: lying bars, legends of pies."""
+) -> tuple[list[list[Entry]], list[list[Entry]]]:
+    """Runs of rows with a label and then a number: lying bars, legends of pies.
+
+    First those whose rows hold no more than the two, then the others.
+    """
     first, last, value = numbers
+    begins_at = {int(a): (int(b), float(v)) for a, b, v in zip(first, last, value, strict=True)}
     ends_at = {int(b): (int(a), float(v)) for a, b, v in zip(first, last, value, strict=True)}
-    pairs: list[Entry] = []
+    in_row = Counter(int(reading.row[a]) for a, _ in segments)
+    whole: list[Entry] = []
+    part: list[Entry] = []
     for k, (a, b) in enumerate(segments):
+        row = int(reading.row[a])
         nxt = segments[k + 1] if k + 1 < len(segments) else None
-        if nxt is not None and reading.row[nxt[0]] == reading.row[a] and _is_number(nxt, ends_at):
-            pairs.append(Entry((a, b), nxt, ends_at[nxt[1]][1]))
-        elif b in ends_at and ends_at[b][0] > a:
-            pairs.append(Entry((a, ends_at[b][0] - 1), (ends_at[b][0], b), ends_at[b][1]))
-    return _neighbours(reading, pairs)
+        if nxt is not None and reading.row[nxt[0]] == row and _is_number(reading, nxt, begins_at):
+            entry = Entry((a, b), nxt, begins_at[nxt[0]][1])
+            (whole if in_row[row] == 2 else part).append(entry)
+            continue
+        tail = b if b in ends_at else _before_unit(reading, a, b)
+        if tail in ends_at and ends_at[tail][0] > a:
+            entry = Entry((a, ends_at[tail][0] - 1), (ends_at[tail][0], b), ends_at[tail][1])
+            (whole if in_row[row] == 1 else part).append(entry)
+    return _neighbours(reading, whole), _neighbours(reading, part)
 
 
-def _is_number(segment: tuple[int, int], ends_at: dict[int, tuple[int, float]]) -> bool:
-    return segment[1] in ends_at and ends_at[segment[1]][0] == segment[0]
+def _is_number(
+    reading: Reading, segment: tuple[int, int], begins_at: dict[int, tuple[int, float]]
+) -> bool:
+    """Whether a segment is a number, with a unit or without."""
+    if segment[0] not in begins_at:
+        return False
+    end = begins_at[segment[0]][0]
+    return end == segment[1] or end == _before_unit(reading, *segment)
+
+
+def _before_unit(reading: Reading, first: int, last: int) -> int:
+    """Last character before a segment's last word if that is as short as a unit, else -1."""
+    for at in range(last - 1, max(first, last - UNIT) - 1, -1):
+        if reading.gap[at] != SAME_WORD:
+            return at
+    return -1
 
 
 def _neighbours(reading: Reading, pairs: list[Entry]) -> list[list[Entry]]:
