@@ -100,7 +100,14 @@ def _nano(folder: Path, *, dtype: torch.dtype | None, devices: tuple[torch.devic
     return load_nano(folder)
 
 
+def _ixc2(folder: Path, *, dtype: torch.dtype | None, devices: tuple[torch.device, ...]) -> Reader:
+    from tilewise.models.ixc2.model import load_ixc2  # noqa: PLC0415 - a family is imported when used
+
+    return load_ixc2(folder, dtype=dtype, devices=devices)
+
+
 FAMILIES: Final[dict[str, Loader]] = {
     "tilewise-nano": _nano,
+    "internlmxcomposer2": _ixc2,
 }
 """Loaders by the ``model_type`` of ``config.json``."""

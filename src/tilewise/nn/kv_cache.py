@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
+
 import torch
 from torch import Tensor
 
 
 class KVCache:
-    """Static key and value buffers of one model: (layers, batch, heads, room, head size).
+    """Key and value buffers of one model, (batch, heads, room, head size) for each layer.
 
     Writing past the room doubles it, so that a long prompt costs one copy and decoding none.
+
+    Args:
+        layers, batch, heads, head_size: sizes of the model and of what it runs.
+        room: positions that fit before the buffers grow.
+        dtype: of keys and values.
+        devices: where each layer's buffers lie; the CPU if not given.
     """
 
     def __init__(
-        self, layers: int, batch: int, heads: int, head_size: int, room: int = 256
+        self,
+        layers: int,
+        batch: int,
+        heads: int,
+        head_size: int,
+        room: int = 256,
+        *,
+        dtype: torch.dtype = torch.float32,
+        devices: Sequence[torch.device] | None = None,
     ) -> None:
-        self._keys = torch.zeros(layers, batch, heads, room, head_size)
-        self._values = torch.zeros_like(self._keys)
+        # Zeros, since padding is read, and its weight of zero would not undo a NaN.
+        places = devices or [torch.device("cpu")] * layers
+        size = (batch, heads, room, head_size)
+        self._keys = [torch.zeros(size, dtype=dtype, device=place) for place in places]
+        self._values = [torch.zeros_like(keys) for keys in self._keys]
+        self._is_part = False
         self.length = 0
 
     @property
     def room(self) -> int:
         """Positions that fit before the buffers grow."""
-        return int(self._keys.shape[3])
+        return int(self._keys[0].shape[2])
+
+    @property
+    def batch(self) -> int:
+        """Rows."""
+        return int(self._keys[0].shape[0])
 
     def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append (batch, heads, new, head size) to a layer; returns all its keys and values.
@@ -30,11 +56,11 @@ class KVCache:
         ``length`` moves on with ``advance`` when every layer has written.
         """
         stop = self.length + keys.shape[2]
-        if stop > self.room:
-            self._grow(stop)
-        self._keys[layer, :, :, self.length : stop] = keys
-        self._values[layer, :, :, self.length : stop] = values
-        return self._keys[layer, :, :, :stop], self._values[layer, :, :, :stop]
+        if stop > self._keys[layer].shape[2]:
+            self._grow(layer, stop)
+        self._keys[layer][:, :, self.length : stop] = keys
+        self._values[layer][:, :, self.length : stop] = values
+        return self._keys[layer][:, :, :stop], self._values[layer][:, :, :stop]
 
     def advance(self, count: int) -> None:
         """Keep the ``count`` positions that every layer has just written."""
@@ -46,12 +72,40 @@ class KVCache:
             raise ValueError(f"cache holds {self.length} positions; cannot be cut to {length}")
         self.length = length
 
-    def _grow(self, least: int) -> None:
-        room = self.room
-        while room < least:
-            room *= 2
-        for name in ("_keys", "_values"):
-            old: Tensor = getattr(self, name)
-            new = old.new_zeros(*old.shape[:3], room, old.shape[4])
-            new[:, :, :, : self.length] = old[:, :, :, : self.length]
-            setattr(self, name, new)
+    def row(self, index: int, start: int) -> KVCache:
+        """The room of one row from position ``start`` on, as an empty cache of its own.
+
+        It lies in the same memory: what it is given stands in this cache too. It cannot grow
+        with this cache, so the room must be enough.
+        """
+        part = copy(self)
+        part._keys = [keys[index : index + 1, :, start:] for keys in self._keys]
+        part._values = [values[index : index + 1, :, start:] for values in self._values]
+        part._is_part, part.length = True, 0
+        return part
+
+    def select(self, rows: Tensor, same: int = 0) -> KVCache:
+        """A cache of the given rows, (new batch,), repeats allowed; this one is used up.
+
+        ``same`` is a number of positions at the start in which every row equals the one that
+        takes its place. They are not copied where the number of rows stays.
+        """
+        for buffers in (self._keys, self._values):
+            for layer, old in enumerate(buffers):
+                chosen = rows.to(old.device)
+                if len(rows) == len(old):
+                    moved = old[:, :, same : self.length]
+                    moved.copy_(moved[chosen])
+                else:
+                    buffers[layer] = old.index_select(0, chosen)
+        return self
+
+    def _grow(self, layer: int, least: int) -> None:
+        assert not self._is_part, "the room of a part was not enough"
+        for buffers in (self._keys, self._values):
+            old = buffers[layer]
+            room = old.shape[2]
+            while room < least:
+                room *= 2
+            buffers[layer] = old.new_zeros(*old.shape[:2], room, old.shape[3])
+            buffers[layer][:, :, : self.length] = old[:, :, : self.length]

@@ -1,0 +1,253 @@
+"""The decoder of language models of the Llama kind, set by its fields alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tilewise.errors import ConfigError, PromptError
+from tilewise.nn.attention import attend, causal_mask, join_heads, split_heads
+from tilewise.nn.kv_cache import KVCache
+from tilewise.nn.norm import RMSNorm
+from tilewise.nn.partial_lora import PartialLinear, Segment, window
+from tilewise.nn.rope import rope_table, rotate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialLoraConfig:
+    """Rank and scale of Partial LoRA in qkv, and in the four other linear layers."""
+
+    qkv_rank: int
+    qkv_scale: float
+    rank: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderConfig:
+    """Sizes of a decoder; ``width`` = ``heads`` × head size.
+
+    ``kv_heads`` key heads serve all query heads. Without ``partial_lora`` image rows are run
+    like any other.
+    """
+
+    vocabulary: int
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    mlp: int
+    norm_eps: float
+    rope_theta: float
+    has_qkv_bias: bool = False
+    is_tied: bool = False
+    partial_lora: PartialLoraConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or self.heads % self.kv_heads or self.head_size % 2:
+            raise ConfigError(
+                f"decoder width is {self.width}, heads {self.heads}, key heads {self.kv_heads}; "
+                "width must be a multiple of the heads with an even quotient, and heads one of "
+                "the key heads. Correct the config."
+            )
+
+    @property
+    def head_size(self) -> int:
+        """Channels of one head."""
+        return self.width // self.heads
+
+
+class Run(NamedTuple):
+    """What all layers of one pass share: rotary table, attention mask, image ranges, cache."""
+
+    table: tuple[Tensor, Tensor]
+    mask: Tensor | None
+    segments: Sequence[Segment]
+    cache: KVCache | None
+
+    def to(self, device: torch.device) -> Run:
+        """The same for a layer on another device."""
+        cos, sin = self.table
+        mask = None if self.mask is None else self.mask.to(device)
+        return self._replace(table=(cos.to(device), sin.to(device)), mask=mask)
+
+    def of_last(self, count: int) -> Run:
+        """The same for the last of ``count`` positions alone, which may look at all others."""
+        cos, sin = self.table
+        mask = self.mask if count == 1 else None
+        segments = window(self.segments, count - 1, count)
+        return self._replace(
+            table=(cos[..., -1:, :], sin[..., -1:, :]), mask=mask, segments=segments
+        )
+
+
+class Attention(nn.Module):
+    """Self-attention with rotary positions. ``qkv`` gives all queries, all keys, all values."""
+
+    def __init__(self, cfg: DecoderConfig) -> None:
+        super().__init__()
+        self.heads, self.kv_heads = cfg.heads, cfg.kv_heads
+        kv_width = cfg.kv_heads * cfg.head_size
+        self.parts = (cfg.width, kv_width, kv_width)
+        self.qkv = _qkv(cfg, sum(self.parts))
+        self.out = _linear(cfg, cfg.width, cfg.width)
+
+    def forward(self, x: Tensor, run: Run, layer: int, *, is_last_only: bool) -> Tensor:
+        q, k, v = self.qkv(x, run.segments).split(self.parts, dim=-1)
+        k = rotate(split_heads(k, self.kv_heads), run.table)
+        v = split_heads(v, self.kv_heads)
+        if run.cache is not None:
+            k, v = run.cache.write(layer, k, v)
+        q = split_heads(q, self.heads)
+        if is_last_only:
+            q, run = q[:, :, -1:], run.of_last(x.shape[1])
+        y = attend(rotate(q, run.table), k, v, run.mask)
+        return self.out(join_heads(y), run.segments)
+
+
+class Mlp(nn.Module):
+    """Gated MLP: down(silu(gate) * up)."""
+
+    def __init__(self, cfg: DecoderConfig) -> None:
+        super().__init__()
+        self.gate = _linear(cfg, cfg.width, cfg.mlp)
+        self.up = _linear(cfg, cfg.width, cfg.mlp)
+        self.down = _linear(cfg, cfg.mlp, cfg.width)
+
+    def forward(self, x: Tensor, segments: Sequence[Segment]) -> Tensor:
+        hidden = F.silu(self.gate(x, segments)) * self.up(x, segments)
+        return self.down(hidden, segments)
+
+
+class DecoderLayer(nn.Module):
+    """x + attention, then x + MLP, each behind a norm. Shape: (batch, n, width), kept."""
+
+    def __init__(self, cfg: DecoderConfig) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(cfg.width, cfg.norm_eps)
+        self.attention = Attention(cfg)
+        self.mlp_norm = RMSNorm(cfg.width, cfg.norm_eps)
+        self.mlp = Mlp(cfg)
+
+    def forward(self, x: Tensor, run: Run, layer: int, *, is_last_only: bool = False) -> Tensor:
+        y = self.attention(self.attention_norm(x), run, layer, is_last_only=is_last_only)
+        if is_last_only:
+            x, run = x[:, -1:], run.of_last(x.shape[1])
+        x = x + y
+        return x + self.mlp(self.mlp_norm(x), run.segments)
+
+
+class Decoder(nn.Module):
+    """Embedding, layers, norm and output of a language model.
+
+    Layers may lie on different devices; values follow them. ``embed`` and the first layer share
+    one, ``norm`` and ``output`` another.
+
+    Source: InternLM2 (arXiv 2403.17297); Llama, Qwen2 and Phi-3 differ in fields only.
+    """
+
+    def __init__(self, cfg: DecoderConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.embed = nn.Embedding(cfg.vocabulary, cfg.width)
+        self.layers = nn.ModuleList(DecoderLayer(cfg) for _ in range(cfg.layers))
+        self.norm = RMSNorm(cfg.width, cfg.norm_eps)
+        if not cfg.is_tied:
+            self.output = nn.Linear(cfg.width, cfg.vocabulary, bias=False)
+
+    def new_cache(self, batch: int, room: int) -> KVCache:
+        """An empty cache in the dtype of the weights, each layer's part where the layer is."""
+        norms = [layer.attention_norm.weight for layer in self._each_layer()]
+        return KVCache(
+            self.cfg.layers,
+            batch,
+            self.cfg.kv_heads,
+            self.cfg.head_size,
+            room,
+            dtype=norms[0].dtype,
+            devices=[weight.device for weight in norms],
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        segments: Sequence[Segment] | None,
+        cache: KVCache | None = None,
+        pads: Tensor | None = None,
+        *,
+        is_last_only: bool = False,
+    ) -> Tensor:
+        """Run embeddings behind what the cache holds.
+
+        Args:
+            x: (batch, n, width).
+            segments: where image rows lie in ``x``; empty where there are none.
+            cache: keys and values so far, which grow by n; None runs ``x`` as a whole.
+            pads: positions of left padding of each row in the cache, (batch,); for n = 1 only.
+            is_last_only: give the last position alone, and save the last layer's work on others.
+
+        Returns:
+            Hidden states before the final norm, (batch, n, width), or (batch, 1, width).
+
+        Raises:
+            PromptError: ``segments`` is None in a model with Partial LoRA, where leaving images
+                out would give plausible, wrong output.
+        """
+        if segments is None and self.cfg.partial_lora is not None:
+            raise PromptError(
+                "embeddings come without the ranges of their images, and this model runs images "
+                "through weights of their own; give segments, empty for text alone."
+            )
+        run = self._run(x, segments or (), cache, pads)
+        for i, layer in enumerate(self._each_layer()):
+            device = layer.attention_norm.weight.device
+            if x.device != device:
+                x, run = x.to(device), run.to(device)
+            x = layer(x, run, i, is_last_only=is_last_only and i + 1 == self.cfg.layers)
+        if cache is not None:
+            cache.advance(run.table[0].shape[-2])
+        return x
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (..., width) → logits (..., vocabulary), float32."""
+        weight = self.embed.weight if self.cfg.is_tied else self.output.weight
+        normed = self.norm(hidden.to(self.norm.weight.device))
+        return F.linear(normed.to(weight.device), weight).float()
+
+    def _run(
+        self, x: Tensor, segments: Sequence[Segment], cache: KVCache | None, pads: Tensor | None
+    ) -> Run:
+        past, new = 0 if cache is None else cache.length, x.shape[1]
+        positions = torch.arange(past, past + new, device=x.device)
+        mask = causal_mask(new, past + new, x)
+        if pads is not None:
+            assert new == 1, "padded rows are decoded together, one position at a time"
+            seen = torch.arange(past + new, device=x.device) >= pads[:, None]
+            mask = seen[:, None, None]  # batch 1 1 m
+            positions = (positions - pads[:, None])[:, None]  # batch 1 1
+        cos, sin = rope_table(positions, self.cfg.head_size, self.cfg.rope_theta)
+        return Run((cos.to(x.dtype), sin.to(x.dtype)), mask, segments, cache)
+
+    def _each_layer(self) -> Iterable[DecoderLayer]:
+        return cast("Iterable[DecoderLayer]", self.layers)
+
+
+def _qkv(cfg: DecoderConfig, out_size: int) -> PartialLinear:
+    lora = cfg.partial_lora
+    if lora is None:
+        return PartialLinear(cfg.width, out_size, bias=cfg.has_qkv_bias)
+    return PartialLinear(
+        cfg.width, out_size, bias=cfg.has_qkv_bias, rank=lora.qkv_rank, scale=lora.qkv_scale
+    )
+
+
+def _linear(cfg: DecoderConfig, in_size: int, out_size: int) -> PartialLinear:
+    lora = cfg.partial_lora
+    if lora is None:
+        return PartialLinear(in_size, out_size)
+    return PartialLinear(in_size, out_size, rank=lora.rank, scale=lora.scale)
