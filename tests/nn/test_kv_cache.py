@@ -81,3 +81,53 @@ def test_a_cache_cannot_be_cut_to_more_than_it_holds(length: int) -> None:
     with pytest.raises(ValueError, match="cache holds 5 positions"):
         cache.truncate(length)
     assert cache.length == 5
+
+
+def test_a_row_is_written_in_the_same_memory() -> None:
+    cache = KVCache(LAYERS, 2, HEADS, SIZE, room=6)
+    part = cache.row(1, 2)
+    write(part, 3, 0)
+    new, _ = write(part, 1, 1)
+    assert (part.length, cache.length) == (4, 0)
+    cache.advance(6)
+    keys, values = cache.write(0, torch.ones(2, HEADS, 1, SIZE), torch.ones(2, HEADS, 1, SIZE))
+    assert torch.equal(keys[1:, :, 5:6], new[0])
+    assert torch.equal(values[1:, :, 5:6], -new[0])
+    assert not keys[0, :, :6].any()
+    assert not keys[1, :, :2].any()
+
+
+@pytest.mark.parametrize("order", [[1, 0], [0, 0], [1, 1, 0], [1]])
+def test_rows_are_chosen(order: list[int]) -> None:
+    cache = KVCache(LAYERS, 2, HEADS, SIZE, room=4)
+    both = torch.randn(2, HEADS, 3, SIZE, generator=torch.Generator().manual_seed(0))
+    for layer in range(LAYERS):
+        cache.write(layer, both, -both)
+    cache.advance(3)
+    chosen = cache.select(torch.tensor(order))
+    more = torch.ones(len(order), HEADS, 1, SIZE)
+    for layer in range(LAYERS):
+        keys, values = chosen.write(layer, more, more)
+        assert torch.equal(keys, torch.cat([both[order], more], 2))
+        assert torch.equal(values[:, :, :3], -both[order])
+    assert chosen.batch == len(order)
+
+
+def test_positions_said_to_be_the_same_are_not_copied() -> None:
+    cache = KVCache(1, 2, HEADS, SIZE, room=4)
+    both = torch.arange(2.0)[:, None, None, None].expand(2, HEADS, 3, SIZE)
+    cache.write(0, both, both)
+    cache.advance(3)
+    keys, _ = cache.select(torch.tensor([1, 1]), same=2).write(0, both[:, :, :1], both[:, :, :1])
+    assert keys[0, 0, :, 0].tolist() == [0, 0, 1, 0]
+
+
+def test_keys_keep_their_dtype_and_device() -> None:
+    cache = KVCache(
+        2, 1, HEADS, SIZE, dtype=torch.bfloat16, devices=[torch.device("meta"), torch.device("cpu")]
+    )
+    new = torch.ones(1, HEADS, 1, SIZE, dtype=torch.bfloat16)
+    keys, values = cache.write(1, new, new)
+    assert keys.dtype == values.dtype == torch.bfloat16
+    assert keys.device.type == "cpu"
+    assert cache.write(0, new.to("meta"), new.to("meta"))[0].device.type == "meta"
