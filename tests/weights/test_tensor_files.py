@@ -82,7 +82,7 @@ def test_mapping_anew_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     save_shards(tmp_path, ending, halves(ending))
-    monkeypatch.setattr(files_module, "_MAP_BYTES", 1)
+    monkeypatch.setattr(files_module, "_LEAST_MAP_BYTES", 1)
     check_same(TensorFiles(tmp_path))
 
 

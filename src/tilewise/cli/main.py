@@ -8,6 +8,7 @@ import click
 
 from tilewise import __version__
 from tilewise.cli.ask import ask
+from tilewise.cli.convert import convert
 from tilewise.cli.demo import demo
 from tilewise.cli.models import models
 from tilewise.cli.show import show
@@ -37,5 +38,5 @@ def main() -> None:
     """Ask questions about pages: images and PDFs, read tile by tile."""
 
 
-for command in (ask, show, demo, models):
+for command in (ask, show, demo, models, convert):
     main.add_command(command)

@@ -7,7 +7,8 @@ reader, and the user's folder of models (``TILEWISE_MODELS``, else ``~/.cache/ti
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,6 +18,9 @@ from tilewise.errors import WeightsError
 
 DEFAULT: Final = "tilewise-nano"
 """Name of the reader that ships inside the package."""
+
+HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
+"""Form of a model's id on the hub."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +32,19 @@ class Known:
     size_bytes: int
 
 
-def find(name_or_folder: str | Path) -> Path:
-    """Folder of a model, given its name or a path.
+def find(
+    name_or_folder: str | Path, progress: Callable[[str, int, int], None] | None = None
+) -> Path:
+    """Folder of a model, given its name, a path, or its id on the Hugging Face hub.
+
+    Args:
+        name_or_folder: looked for in this order: a known name, a folder, ``org/name`` (or
+            ``org/name@revision``) on the hub, where the extra ``hub`` is installed.
+        progress: told of the MiB that have arrived, if the model is downloaded.
 
     Raises:
-        WeightsError: neither a known name nor a folder; lists the known names.
+        WeightsError: none of them, with the known names; or a download that fails.
+        MissingExtraError: a hub id without the extra.
     """
     wanted = str(name_or_folder)
     for known in on_disk():
@@ -41,10 +53,14 @@ def find(name_or_folder: str | Path) -> Path:
     path = Path(name_or_folder).expanduser()
     if wanted and path.is_dir():
         return path
+    if HUB_ID.fullmatch(wanted) and ".." not in wanted:
+        from tilewise.weights.fetch import fetch  # noqa: PLC0415 - needs torch, listing does not
+
+        return fetch(wanted, progress)
     names = ", ".join(known.name for known in on_disk()) or "none"
     raise WeightsError(
         f"model {wanted!r} is unknown; known on this machine: {names}. "
-        "Give one of these, or a folder with a config.json."
+        "Give one of these, a folder with a config.json, or a hub id such as org/name."
     )
 
 

@@ -32,8 +32,9 @@ PICKLE_INDEX: Final = "pytorch_model.bin.index.json"
 LAYOUTS: Final = ((WEIGHTS, INDEX), (PICKLE, PICKLE_INDEX))
 """Names of a single file of weights and of the index of shards, in the order of preference."""
 
-_MAP_BYTES: Final = 256 << 20
-"""Read so much from one mapping of a file, then map it anew.
+_MAPPINGS: Final = 64
+_LEAST_MAP_BYTES: Final = 1 << 20
+"""A file is mapped anew after so much was read, or after a share of all the weights.
 
 Pages of a mapped file count as memory of the process until the mapping goes, so that without
 this a file read to its end would be there twice, once mapped and once as tensors.
@@ -155,18 +156,18 @@ class TensorFiles:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        names, indexed = _weight_files(self.folder)
+        names, index = weight_files(self.folder)
         self.infos: dict[str, TensorInfo] = {}
         self._file = ""
         self._mapped: dict[str, Tensor] = {}
-        self._read_bytes = 0
+        self._read_bytes = self._map_bytes = 0
         for name in names:
             self._add(name)
-        absent = sorted(indexed - self.infos.keys())
+        self._map_bytes = max(_LEAST_MAP_BYTES, self.size_bytes // _MAPPINGS)
+        absent = sorted(_indexed(index).keys() - self.infos.keys()) if index else []
         if absent:
             raise WeightsError(
-                f"{self.folder}: its index names tensors that no shard holds: {listed(absent)}; "
-                f"{AGAIN}."
+                f"{index}: names tensors that no shard holds: {listed(absent)}; {AGAIN}."
             )
 
     @property
@@ -177,7 +178,7 @@ class TensorFiles:
     def read(self, name: str) -> Tensor:
         """A tensor by its name, on the CPU, mapped from its file: copy it before writing to it."""
         info = self.infos[name]
-        if self._file != info.file or self._read_bytes >= _MAP_BYTES:
+        if self._file != info.file or self._read_bytes >= self._map_bytes:
             self._open(info.file)
         self._read_bytes += info.size_bytes
         return self._mapped[name]
@@ -214,35 +215,47 @@ def read_tensors(folder: str | Path) -> dict[str, Tensor]:
     return {name: files.read(name) for name in files.infos}
 
 
-def _weight_files(folder: Path) -> tuple[list[str], set[str]]:
-    """Names of the files that hold the weights, and of the tensors that an index promises."""
+def weight_files(folder: Path) -> tuple[list[str], Path | None]:
+    """Names of the files that hold a folder's weights, and the index that lists them, if any.
+
+    Raises:
+        WeightsError: no weights, or missing shards; all are named.
+    """
     for single, index in LAYOUTS:
         if (folder / single).exists():
-            return [single], set()
+            return [single], None
         if (folder / index).exists():
-            return _indexed(folder / index, Path(single).suffix)
+            shards = shard_names(folder / index)
+            missing = [shard for shard in shards if not (folder / shard).exists()]
+            if missing:
+                raise WeightsError(
+                    f"{folder / index}: {len(missing)} of {len(shards)} shards are missing: "
+                    f"{listed(missing)}; get these files too."
+                )
+            return shards, folder / index
     looked = ", ".join(name for layout in LAYOUTS for name in layout)
     raise WeightsError(f"{folder}: holds no weights, none of {looked}; {AGAIN}.")
 
 
-def _indexed(index: Path, ending: str) -> tuple[list[str], set[str]]:
-    places = _read_object(index).get("weight_map")
-    if not isinstance(places, dict) or not places:
-        raise WeightsError(f"{index}: has no weight_map; {AGAIN}.")
-    shards = sorted({str(shard) for shard in places.values()})
+def shard_names(index: Path) -> list[str]:
+    """Names of the shards that an index lists, each a file beside it; raises WeightsError."""
+    shards = sorted({str(shard) for shard in _indexed(index).values()})
+    ending = next(Path(single).suffix for single, name in LAYOUTS if name == index.name)
     strange = [s for s in shards if Path(s).name != s or "\\" in s or not s.endswith(ending)]
     if strange:
         raise WeightsError(
             f"{index}: names shards that are no {ending} files beside it: {listed(strange)}; "
             f"{AGAIN}."
         )
-    missing = [shard for shard in shards if not (index.parent / shard).exists()]
-    if missing:
-        raise WeightsError(
-            f"{index}: {len(missing)} of {len(shards)} shards are missing: {listed(missing)}; "
-            "get these files too."
-        )
-    return shards, set(places)
+    return shards
+
+
+def _indexed(index: Path) -> dict[str, Any]:
+    """Names of tensors and their shards."""
+    places = _read_object(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise WeightsError(f"{index}: has no weight_map; {AGAIN}.")
+    return places
 
 
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], what: str = "weights") -> None:

@@ -8,9 +8,9 @@ time, so that at most the weights and a few of their largest tensors are in memo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -83,12 +83,14 @@ def load_weights(
             f"{files.folder}: its tensors do not fit {type(model).__name__}: {'; '.join(faults)}. "
             "Give a folder of this model, or one whose config.json says what it is."
         )
+    # All are made before any is filled, so that what is freed between leaves no gaps in the heap.
+    for ours in groups:
+        place = device(ours) if callable(device) else device
+        _make(model, ours, dtype, torch.device(place))
     total, done = files.size_bytes, 0
     for ours, group in groups.items():
-        value = group.rule.load(*(files.read(name) for name in group.names))
-        place = device(ours) if callable(device) else device
-        _put(model, ours, value, dtype, torch.device(place))
-        del value  # it may hold the mapping of a file
+        with torch.no_grad():
+            _tensor(model, ours).copy_(group.rule.load(*map(files.read, group.names)))
         done += sum(files.infos[name].size_bytes for name in group.names)
         if progress is not None:
             progress("weights", done // _MIB, total // _MIB)
@@ -121,6 +123,12 @@ def publish(
             rule.store(tensors[name]),
             strict=True,
         )
+
+
+def has_our_names(names: Iterable[str], rules: Sequence[KeyRule]) -> bool:
+    """Whether tensors have our names, all of them, rather than the published ones."""
+    backward = _Table([(rule.ours, rule) for rule in rules if rule.ours is not None])
+    return all(backward.find(name) is not None for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,21 +215,22 @@ def _faults(
     ]
 
 
-def _put(
-    model: nn.Module, name: str, value: Tensor, dtype: torch.dtype | None, device: torch.device
-) -> None:
-    """Copy a value to where the model has its tensor, made anew if it lies elsewhere."""
-    owner: Any
-    owner, leaf = model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
-    old: Tensor = getattr(owner, leaf)
+def _tensor(model: nn.Module, name: str) -> Tensor:
+    owner, _, leaf = name.rpartition(".")
+    tensor: Tensor = getattr(model.get_submodule(owner), leaf)
+    return tensor
+
+
+def _make(model: nn.Module, name: str, dtype: torch.dtype | None, device: torch.device) -> None:
+    """See that the model's tensor lies on the device in the dtype, made anew if it does not."""
+    owner, _, leaf = name.rpartition(".")
+    old = _tensor(model, name)
     kind = dtype if dtype is not None and old.is_floating_point() else old.dtype
     if old.device == device and old.dtype == kind:
-        with torch.no_grad():
-            old.copy_(value)
         return
     new = torch.empty(old.shape, dtype=kind, device=device)
-    new.copy_(value)
     if isinstance(old, nn.Parameter):
-        owner.register_parameter(leaf, nn.Parameter(new, requires_grad=old.requires_grad))
+        new = nn.Parameter(new, requires_grad=old.requires_grad)
+        model.get_submodule(owner).register_parameter(leaf, new)
     else:
-        owner.register_buffer(leaf, new)
+        model.get_submodule(owner).register_buffer(leaf, new)

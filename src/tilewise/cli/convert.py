@@ -1,0 +1,86 @@
+"""``tilewise convert``: a model's folder in another format."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, Literal, cast
+
+import click
+
+from tilewise.cli.progress import ProgressLine
+from tilewise.errors import ConfigError
+
+_UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "kind",
+    type=click.Choice(["safetensors", "pickle"]),
+    default="safetensors",
+    show_default=True,
+    help="Format of the copy.",
+)
+@click.option(
+    "--shard-size",
+    default="5GB",
+    show_default=True,
+    metavar="SIZE",
+    help="Largest file of weights, e.g. 500MB or 2GiB.",
+)
+@click.option(
+    "--progress/--no-progress",
+    default=None,
+    help="Show progress; default: if stderr is a terminal.",
+)
+def convert(source: str, target: Path, kind: str, shard_size: str, progress: bool | None) -> None:
+    """Copy the model SOURCE to the new folder TARGET with its weights in another format.
+
+    SOURCE is a name from `tilewise models`, a folder, or a hub id. Weights saved under this
+    program's own names get the published ones; config and tokenizer files are copied along.
+    """
+    shard_bytes = size_bytes(shard_size)
+
+    from tilewise.models.folders import find
+    from tilewise.models.names import rules_to_publish
+    from tilewise.weights.convert import convert as convert_folder
+    from tilewise.weights.files import TensorFiles
+
+    line = ProgressLine(progress)
+    try:
+        folder = find(source, line)
+        rules = rules_to_publish(folder, TensorFiles(folder))
+        convert_folder(
+            folder,
+            target,
+            kind=cast(Literal["safetensors", "pickle"], kind),
+            shard_bytes=shard_bytes,
+            rules=rules,
+            progress=line,
+        )
+    finally:
+        line.clear()
+    written = [path.stat().st_size for path in target.iterdir()]
+    click.echo(f"{target}: {len(written)} files, {sum(written) / 1e6:,.1f} MB.")
+
+
+def size_bytes(text: str) -> int:
+    """Bytes of a size such as ``500MB`` (10⁶ each) or ``2GiB`` (2³⁰ each).
+
+    Raises:
+        ConfigError: it is no size above 0.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match:
+        unit = _UNITS[match[2].upper()]
+        if match[3]:
+            unit = 1024 ** list(_UNITS.values()).index(unit)
+        size = int(float(match[1]) * unit)
+        if size > 0:
+            return size
+    raise ConfigError(f"shard size is {text!r}; give a number above 0 with a unit, e.g. 500MB.")

@@ -1,0 +1,242 @@
+"""Copies a model's folder with its tensors in another format, in shards of a chosen size.
+
+One tensor at a time is in memory for safetensors, one shard for pickles. The copy is made under
+another name beside its place and renamed at the end, so that it is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, Final, Literal
+
+import torch
+from torch import Tensor
+
+from tilewise.errors import ConfigError, WeightsError
+from tilewise.weights.files import INDEX, LAYOUTS, MANIFEST, PICKLE_INDEX, TensorFiles
+from tilewise.weights.keymap import KeyRule, publish
+from tilewise.weights.names import listed
+
+Report = Callable[[str, int, int], None]
+"""Called with (stage, done, total) while tensors are written; done and total are MiB."""
+
+Format = Literal["safetensors", "pickle"]
+
+_MIB: Final = 1 << 20
+_KEPT_ENDINGS: Final = {".json", ".model", ".txt", ".md", ""}
+_DTYPES: Final = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
+    torch.uint8: "U8", torch.bool: "BOOL",
+    torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2",
+}  # fmt: skip
+"""Names of dtypes in safetensors. Source: the format's description, version of 2024."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A tensor to be written: its name, shape, dtype, and how to get it."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    read: Callable[[], Tensor]
+
+    @property
+    def size_bytes(self) -> int:
+        return torch.Size(self.shape).numel() * self.dtype.itemsize
+
+
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    kind: Format = "safetensors",
+    shard_bytes: int = 5 << 30,
+    rules: Sequence[KeyRule] = (),
+    progress: Report | None = None,
+) -> None:
+    """Copy a folder of weights into another format.
+
+    Args:
+        source: folder with safetensors or pickles, one file or shards.
+        target: folder to be made; it must not be there yet.
+        kind: format of the copy.
+        shard_bytes: largest shard; a tensor that is larger alone gets one of its own.
+        rules: a family's table, where the tensors of ``source`` have our names and the copy is
+            to have the published ones; empty to keep names.
+        progress: told of the MiB written.
+
+    Raises:
+        ConfigError: ``target`` exists, cannot be written, or the disk is too small.
+        WeightsError: ``source`` has no weights, or damaged ones.
+    """
+    if shard_bytes < 1:
+        raise ConfigError(f"shards of {shard_bytes} bytes hold nothing; give a size above 0.")
+    _check_target(source, target)
+    files = TensorFiles(source)
+    items = _published(files, rules) if rules else _as_they_are(files)
+    shards = _shards(items, shard_bytes)
+    free = shutil.disk_usage(target.resolve().parent).free
+    if free < files.size_bytes:
+        raise ConfigError(
+            f"{target}: {files.size_bytes / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are "
+            "free there; choose another disk."
+        )
+    part = target.resolve().with_name(f".{target.name}.part")
+    try:
+        part.mkdir()
+        _copy_others(source, part)
+        _write_shards(part, shards, kind, _counter(files.size_bytes, progress))
+        part.rename(target.resolve())
+    except FileExistsError as err:
+        raise ConfigError(
+            f"{part}: is there from another conversion that runs or was killed; remove it."
+        ) from err
+    except OSError as err:
+        shutil.rmtree(part, ignore_errors=True)
+        raise ConfigError(f"{target}: cannot be written ({err.strerror or err}).") from err
+    except BaseException:  # Ctrl-C too leaves nothing behind
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def _check_target(source: Path, target: Path) -> None:
+    if not source.is_dir():
+        raise WeightsError(f"{source}: there is no such model folder; check the path.")
+    if target.exists() or target.is_symlink():
+        raise ConfigError(f"{target}: exists already; give a folder that is not there yet.")
+    if not target.resolve().parent.is_dir():
+        raise ConfigError(
+            f"{target}: the folder {target.resolve().parent} does not exist; make it first."
+        )
+
+
+def _as_they_are(files: TensorFiles) -> list[_Item]:
+    return [
+        _Item(name, info.shape, info.dtype, partial(files.read, name))
+        for name, info in files.infos.items()
+    ]
+
+
+def _published(files: TensorFiles, rules: Sequence[KeyRule]) -> list[_Item]:
+    """Items by published names; the parts of one fused tensor read it once each."""
+    items = []
+    for ours, info in files.infos.items():
+        shape_only = torch.empty(info.shape, dtype=info.dtype, device="meta")
+        for theirs, part in publish({ours: shape_only}, rules):
+            read = partial(_read_published, files, rules, ours, theirs)
+            items.append(_Item(theirs, tuple(part.shape), part.dtype, read))
+    twice = {item.name for item in items}
+    if len(twice) != len(items):
+        raise WeightsError(f"{files.folder}: several of its tensors have one published name.")
+    return items
+
+
+def _read_published(files: TensorFiles, rules: Sequence[KeyRule], ours: str, theirs: str) -> Tensor:
+    return dict(publish({ours: files.read(ours)}, rules))[theirs]
+
+
+def _shards(items: Iterable[_Item], shard_bytes: int) -> list[list[_Item]]:
+    """Items in their order, as many to a shard as it holds."""
+    shards: list[list[_Item]] = []
+    room = 0
+    for item in items:
+        if not shards or item.size_bytes > room:
+            shards.append([])
+            room = shard_bytes
+        shards[-1].append(item)
+        room -= item.size_bytes
+    return shards
+
+
+def _copy_others(source: Path, part: Path) -> None:
+    """Config, tokenizer, licence and the like; no weights, no code, no manifest of them."""
+    left = {MANIFEST, *(index for _, index in LAYOUTS)}
+    for path in sorted(source.iterdir()):
+        if path.is_file() and path.suffix in _KEPT_ENDINGS and path.name not in left:
+            shutil.copyfile(path, part / path.name)
+
+
+def _write_shards(
+    part: Path, shards: Sequence[Sequence[_Item]], kind: Format, wrote: Callable[[int], None]
+) -> None:
+    stem, ending, index, write = _WRITERS[kind]
+    places: dict[str, str] = {}
+    total = 0
+    for number, items in enumerate(shards, 1):
+        name = f"{stem}{ending}"
+        if len(shards) > 1:
+            name = f"{stem}-{number:05}-of-{len(shards):05}{ending}"
+        with (part / name).open("wb") as file:
+            write(file, items, wrote)
+        places |= {item.name: name for item in items}
+        total += sum(item.size_bytes for item in items)
+    if len(shards) > 1:
+        table = {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}
+        (part / index).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_safetensors(
+    file: BinaryIO, items: Sequence[_Item], wrote: Callable[[int], None]
+) -> None:
+    """Write a safetensors file tensor by tensor; wide dtypes first, so that all are aligned."""
+    odd = [item.name for item in items if item.dtype not in _DTYPES]
+    if odd:
+        raise WeightsError(f"safetensors cannot hold the dtype of: {listed(odd)}; keep pickles.")
+    items = sorted(items, key=lambda item: -item.dtype.itemsize)
+    header: dict[str, Mapping[str, object]] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for item in items:
+        stop = at + item.size_bytes
+        header[item.name] = {
+            "dtype": _DTYPES[item.dtype],
+            "shape": list(item.shape),
+            "data_offsets": [at, stop],
+        }
+        at = stop
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(struct.pack("<Q", len(text)) + text)
+    for item in items:
+        data = item.read().contiguous().reshape(-1).view(torch.uint8).numpy()
+        file.write(data.data)
+        wrote(item.size_bytes)
+
+
+def _write_pickle(file: BinaryIO, items: Sequence[_Item], wrote: Callable[[int], None]) -> None:
+    """Write a pickle of plain tensors, each with a storage of its own."""
+
+    def copies() -> Iterator[tuple[str, Tensor]]:
+        for item in items:
+            yield item.name, item.read().clone(memory_format=torch.contiguous_format)
+            wrote(item.size_bytes)
+
+    torch.save(dict(copies()), file)
+
+
+_Writer = Callable[[BinaryIO, Sequence[_Item], Callable[[int], None]], None]
+
+_WRITERS: Final[Mapping[Format, tuple[str, str, str, _Writer]]] = {
+    "safetensors": ("model", ".safetensors", INDEX, _write_safetensors),
+    "pickle": ("pytorch_model", ".bin", PICKLE_INDEX, _write_pickle),
+}
+"""Stem, ending and index of the files of a format, and what writes one."""
+
+
+def _counter(total: int, progress: Report | None) -> Callable[[int], None]:
+    done = 0
+
+    def wrote(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress("MiB written", done // _MIB, total // _MIB)
+
+    return wrote

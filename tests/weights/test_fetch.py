@@ -1,0 +1,150 @@
+"""Models by hub id: what is fetched, resumed, kept, refused, and said when there is no network."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import save
+
+from tests.weights.hub import Hub, running
+from tilewise.errors import MissingExtraError, WeightsError
+from tilewise.models.folders import find
+from tilewise.weights.fetch import fetch, wanted_files
+from tilewise.weights.files import INDEX, PICKLE, PICKLE_INDEX, WEIGHTS, TensorFiles
+
+NAME = "maker/model"
+TENSORS = {"a": torch.arange(300_000, dtype=torch.float32), "b": torch.ones(3)}
+FILES = {
+    "config.json": b'{"model_type": "tiny"}',
+    "tokenizer.model": b"pieces",
+    "README.md": b"words",
+    "modeling.py": b"raise SystemExit",
+    "training_args.bin": b"\x80",
+    INDEX: json.dumps({"weight_map": {"a": "x-1.safetensors", "b": "x-2.safetensors"}}).encode(),
+    "x-1.safetensors": save({"a": TENSORS["a"]}),
+    "x-2.safetensors": save({"b": TENSORS["b"]}),
+    PICKLE_INDEX: json.dumps({"weight_map": {"a": "y-1.bin"}}).encode(),
+    "y-1.bin": b"\x80",
+    "consolidated.safetensors": b"more",
+}
+WANTED = {"config.json", "tokenizer.model", INDEX, "x-1.safetensors", "x-2.safetensors"}
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with running(NAME, dict(FILES)) as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.address)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr(
+            constants,
+            "HUGGINGFACE_CO_URL_TEMPLATE",
+            server.address + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        yield server
+
+
+def test_a_model_is_fetched_without_code_and_other_formats(hub: Hub) -> None:
+    reports: list[tuple[str, int, int]] = []
+    folder = fetch(NAME, lambda *report: reports.append(report))
+    assert {path.name for path in folder.iterdir()} == WANTED
+    found = TensorFiles(folder)
+    assert all(torch.equal(found.read(name), tensor) for name, tensor in TENSORS.items())
+    assert reports[-1] == ("MiB fetched", 1, 1)
+    assert all(done <= total for _, done, total in reports)
+
+
+def test_what_is_here_already_asks_nothing_of_the_network(hub: Hub) -> None:
+    folder = fetch(NAME)
+    hub.got.clear()
+    assert fetch(NAME) == find(NAME) == folder
+    assert hub.got == []
+
+
+def test_a_line_that_breaks_is_taken_up_where_it_broke(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100_000)
+    hub.cut = 500_000
+    folder = fetch(NAME)
+    assert torch.equal(TensorFiles(folder).read("a"), TENSORS["a"])
+    ranges = [wanted for verb, path, wanted in hub.got if path.endswith("x-1.safetensors")]
+    assert [r for r in ranges if r] == ["bytes=500000-"]
+
+
+def test_a_run_that_is_stopped_keeps_the_files_that_are_whole(hub: Hub) -> None:
+    def stop(*_: object) -> None:
+        if any(path.endswith("x-2.safetensors") for _, path, _ in hub.got):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(NAME, stop)
+    hub.got.clear()
+    fetch(NAME)
+    assert not [1 for verb, path, _ in hub.got if verb == "GET" and "x-1" in path]
+
+
+def test_a_part_of_a_model_is_completed(hub: Hub) -> None:
+    folder = fetch(NAME)
+    (folder / "x-2.safetensors").unlink()
+    assert {path.name for path in fetch(NAME).iterdir()} == WANTED
+
+
+def test_without_network_one_sentence_says_what_is_missing(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match=r"not on this machine and the hub cannot be reached"):
+        fetch(NAME)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    folder = fetch(NAME)
+    (folder / "x-2.safetensors").unlink()
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody answers there
+    with pytest.raises(WeightsError, match=r"only in part on this machine and the hub cannot be"):
+        fetch(NAME)
+
+
+def test_a_model_that_is_not_there_is_named(hub: Hub) -> None:
+    with pytest.raises(WeightsError, match=r"'maker/other' is no folder here and no model on the"):
+        find("maker/other")
+
+
+def test_a_model_without_weights_or_config_is_named(hub: Hub) -> None:
+    hub.files = {"config.json": b"{}", "a.gguf": b"x"}
+    with pytest.raises(WeightsError, match=r"maker/model on the hub: it holds none of model\.safe"):
+        fetch(NAME)
+    hub.files = {WEIGHTS: save(TENSORS)}
+    with pytest.raises(WeightsError, match=r"on the hub has no config\.json"):
+        fetch(NAME)
+
+
+def test_safetensors_are_preferred_and_pickles_taken_where_there_are_none() -> None:
+    both = ["config.json", WEIGHTS, PICKLE, PICKLE_INDEX, "a/model.safetensors", "x.py", ".json"]
+    assert wanted_files(both) == (["config.json"], (WEIGHTS, INDEX))
+    assert wanted_files([PICKLE_INDEX, "vocab.txt"]) == (
+        ["vocab.txt", PICKLE_INDEX],
+        (PICKLE, PICKLE_INDEX),
+    )
+    assert wanted_files([PICKLE, "tokenizer.model"]) == (
+        ["tokenizer.model"],
+        (PICKLE, PICKLE_INDEX),
+    )
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any, **named: Any) -> Any:
+        if name.startswith("huggingface_hub"):
+            raise ImportError(name)
+        return real(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingExtraError, match=r"pip install 'tilewise\[hub\]'"):
+        find("maker/model")
