@@ -2,66 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import inf
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import torch
 
 from tilewise.models.ixc2.network import Ixc2
 from tilewise.models.reader import Footprint
+from tilewise.weights.placement import Part, place
+from tilewise.weights.room import available_bytes
 
-WORK_SHARE: Final = 0.2
-"""Share of a GPU's free memory that weights leave for keys, values and activations."""
+CHUNK: Final = 2048
+"""Positions that the decoder runs at a time."""
 
+VIEW_CHUNK: Final = 8
+"""Views that the encoder runs at a time."""
+
+_PAGE_VIEWS: Final = 56  # of a page at 55 tiles, the most that the model was trained on
+_UNKNOWN: Final = 1 << 60  # bytes, where a device does not say what it has left
 _LAYERS: Final = "decoder.layers."
 _END: Final = ("decoder.norm.", "decoder.output.")
 
 
-def spread(
-    network: Ixc2, dtype: torch.dtype, rooms: Sequence[tuple[torch.device, float]]
-) -> dict[str, torch.device]:
-    """Assign every weight to a device: from the first on, each takes what it has room for.
+def places(network: Ixc2, budgets: Mapping[str, int]) -> dict[str, str]:
+    """Assign every weight to a device, as few devices as will hold them.
 
-    Everything that images and ids pass before the first layer, separators included, lies on the
-    first device; layers are not divided; the output lies with the last layer or behind it. What
-    no device has room for goes to the last.
+    What images and ids pass before the first layer, separators included, stays together, and so
+    does each layer, with room for its keys and values of a full context, and so do the final norm
+    and the output.
 
     Args:
-        network: the model; it may be on the meta device.
-        dtype: that it will have.
-        rooms: devices and bytes that weights may take there.
+        network: the model in the dtype that it will have; it may be on the meta device.
+        budgets: bytes for weights, keys and values on each device, the first to be filled first.
 
     Returns:
         Devices by the names of the network's ``state_dict``.
+
+    Raises:
+        WeightsError: there is too little room on all of them together.
     """
-    blocks: dict[str, int] = {}
-    names: dict[str, str] = {}
-    for name, weight in network.state_dict().items():
-        names[name] = _block(name)
-        size = weight.numel() * dtype.itemsize
-        blocks[names[name]] = blocks.get(names[name], 0) + size
-    layers = [f"{_LAYERS}{i}" for i in range(network.cfg.decoder.layers)]
-    places: dict[str, torch.device] = {}
-    left = list(rooms)
-    for block in ("start", *layers, "end"):
-        while len(left) > 1 and block != "start" and left[0][1] < blocks[block]:
-            left.pop(0)
-        device, room = left[0]
-        places[block] = device
-        left[0] = (device, room - blocks[block])
-    return {name: places[block] for name, block in names.items()}
+    cfg = network.cfg
+    layers = [f"{_LAYERS}{i}" for i in range(cfg.decoder.layers)]
+    kept = footprint(network).token_bytes * cfg.context // len(layers)
+    sizes = {"start": 0, **dict.fromkeys(layers, kept), "end": 0}
+    weights = network.state_dict()
+    for name, weight in weights.items():
+        sizes[_part(name)] += weight.numel() * weight.element_size()
+    parts = [Part(name=name, size_bytes=size) for name, size in sizes.items()]
+    placed = place(parts, budgets, what="InternLM-XComposer2-4KHD")
+    return {name: placed[_part(name)] for name in weights}
 
 
-def room_bytes(device: torch.device) -> float:
-    """Bytes that weights may take on a device; the CPU takes all that comes."""
-    if device.type != "cuda":
-        return inf
-    free, _ = torch.cuda.mem_get_info(device)
-    return free * (1 - WORK_SHARE)
+def room(network: Ixc2, devices: Sequence[torch.device]) -> dict[str, int]:
+    """What each device has left for weights, keys and values, beside the work on one page."""
+    needs = footprint(network)
+    run = max(needs.vision_bytes, needs.run_bytes * needs.run_tokens)
+    work = run + _PAGE_VIEWS * needs.tile_bytes
+    left = {str(device): available_bytes([device]) for device in devices}
+    return {name: _UNKNOWN if size is None else size - work for name, size in left.items()}
 
 
-def footprint(network: Ixc2, chunk: int, view_chunk: int) -> Footprint:
+def footprint(network: Ixc2, chunk: int = CHUNK, view_chunk: int = VIEW_CHUNK) -> Footprint:
     """Memory of the model at work.
 
     Args:
@@ -87,7 +88,7 @@ def footprint(network: Ixc2, chunk: int, view_chunk: int) -> Footprint:
     )
 
 
-def _block(name: str) -> str:
+def _part(name: str) -> str:
     """The part of a model that a weight is moved with."""
     if name.startswith(_LAYERS):
         return _LAYERS + name.removeprefix(_LAYERS).partition(".")[0]

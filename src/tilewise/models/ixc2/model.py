@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tilewise.models.ixc2.config import Ixc2Config
 from tilewise.models.ixc2.keys import NEWLINE, check_kind, rules
-from tilewise.models.ixc2.memory import footprint, room_bytes, spread
+from tilewise.models.ixc2.memory import CHUNK, VIEW_CHUNK, footprint, places, room
 from tilewise.models.ixc2.network import Ixc2
 from tilewise.models.ixc2.prompt import (
     Image,
@@ -72,8 +72,8 @@ class Ixc2Reader:
         self.context = self.cfg.context
         self.default_tiles = self.cfg.default_tiles
         self.system: str | None = SYSTEM
-        self.chunk = 2048
-        self.view_chunk = 8
+        self.chunk = CHUNK
+        self.view_chunk = VIEW_CHUNK
         self.network = network
         self.tokenizer = tokenizer
         marker = tokenizer.id_of(IXC2.end)
@@ -259,7 +259,7 @@ def load_ixc2(
 
     Raises:
         ConfigError: the config says something that this model has not.
-        WeightsError: files missing or damaged, or of another model.
+        WeightsError: files missing or damaged, or of another model, or too little memory.
     """
     folder = Path(folder)
     cfg = Ixc2Config.from_json(read_config(folder))
@@ -267,12 +267,8 @@ def load_ixc2(
     check_kind({name: info.shape for name, info in files.infos.items()}, cfg, folder)
     tokenizer = load_tokenizer(folder, cfg.decoder.vocabulary)
     with torch.device("meta"):
-        network = Ixc2(cfg)
-    dtype = dtype or files.infos[NEWLINE].dtype
-    rooms = [(device, room_bytes(device)) for device in devices]
-    places = spread(network, dtype, rooms)
-    load_weights(
-        network, files, rules(cfg), dtype=dtype, device=places.__getitem__, progress=progress
-    )
+        network = Ixc2(cfg).to(dtype or files.infos[NEWLINE].dtype)
+    placed = places(network, room(network, devices))
+    load_weights(network, files, rules(cfg), device=placed.__getitem__, progress=progress)
     network.eval().requires_grad_(False)
     return Ixc2Reader(network, tokenizer)
