@@ -163,6 +163,7 @@ def _bar(progress: Report | None, before: int, total: int) -> type | None:
             pass
 
         def update(self, count: float | None = 1) -> None:
+            """Take note of bytes written."""
             self.n += count or 0
             tell("MiB fetched", (before + int(self.n)) // _MIB, total // _MIB)
 
