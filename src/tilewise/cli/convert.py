@@ -34,11 +34,24 @@ _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
     help="Largest file of weights, e.g. 500MB or 2GiB.",
 )
 @click.option(
+    "--quantise",
+    "form",
+    type=click.Choice(["int8", "int4"]),
+    help="Round the weights of linear layers: int8 runs everywhere, int4 on CUDA alone.",
+)
+@click.option(
     "--progress/--no-progress",
     default=None,
     help="Show progress; default: if stderr is a terminal.",
 )
-def convert(source: str, target: Path, kind: str, shard_size: str, progress: bool | None) -> None:
+def convert(
+    source: str,
+    target: Path,
+    kind: str,
+    shard_size: str,
+    form: Literal["int8", "int4"] | None,
+    progress: bool | None,
+) -> None:
     """Copy the model SOURCE to the new folder TARGET with its weights in another format.
 
     SOURCE is a name from `tilewise models`, a folder, or a hub id. Weights saved under this
@@ -47,7 +60,7 @@ def convert(source: str, target: Path, kind: str, shard_size: str, progress: boo
     shard_bytes = size_bytes(shard_size)
 
     from tilewise.models.folders import find
-    from tilewise.models.names import rules_to_publish
+    from tilewise.models.names import rules_to_publish, weights_to_quantise
     from tilewise.weights.convert import convert as convert_folder
     from tilewise.weights.files import TensorFiles
 
@@ -61,6 +74,8 @@ def convert(source: str, target: Path, kind: str, shard_size: str, progress: boo
             kind=cast(Literal["safetensors", "pickle"], kind),
             shard_bytes=shard_bytes,
             rules=rules,
+            form=form,
+            quantised=weights_to_quantise(folder) if form else (),
             progress=line,
         )
     finally:

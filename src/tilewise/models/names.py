@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from tilewise.errors import ConfigError
 from tilewise.weights.files import TensorFiles, read_config
 from tilewise.weights.keymap import KeyRule, has_our_names
 
@@ -30,6 +31,25 @@ def rules_to_publish(folder: Path, files: TensorFiles) -> Sequence[KeyRule]:
     return rules if has_our_names(files.infos, rules) else ()
 
 
+def weights_to_quantise(folder: Path) -> frozenset[str]:
+    """The published names of the weights that a folder's family lets be quantised, as patterns.
+
+    Raises:
+        WeightsError: the config is missing or damaged.
+        ConfigError: the family has none, or the config holds what it has not.
+    """
+    config = read_config(folder)
+    family = str(config.get("model_type"))
+    if family not in QUANTISED:
+        raise ConfigError(
+            f"{folder}: a model of the kind {family!r} is not quantised, those of "
+            f"{', '.join(QUANTISED)} are; leave out --quantise."
+        )
+    chosen = QUANTISED[family]()
+    rules = TABLES[family](config)
+    return frozenset(name for rule in rules if rule.ours in chosen for name in rule.theirs)
+
+
 def _ixc2(config: Mapping[str, Any]) -> Sequence[KeyRule]:
     from tilewise.models.ixc2.config import Ixc2Config  # noqa: PLC0415 - a family is imported when used
     from tilewise.models.ixc2.keys import rules  # noqa: PLC0415
@@ -37,7 +57,18 @@ def _ixc2(config: Mapping[str, Any]) -> Sequence[KeyRule]:
     return rules(Ixc2Config.from_json(config))
 
 
+def _quantised_ixc2() -> frozenset[str]:
+    from tilewise.models.ixc2.keys import QUANTISED  # noqa: PLC0415 - as above
+
+    return QUANTISED
+
+
 TABLES: Final[Mapping[str, Callable[[Mapping[str, Any]], Sequence[KeyRule]]]] = {
     "internlmxcomposer2": _ixc2,
 }
 """Tables by the ``model_type`` of ``config.json``; other families have one set of names."""
+
+QUANTISED: Final[Mapping[str, Callable[[], frozenset[str]]]] = {
+    "internlmxcomposer2": _quantised_ixc2,
+}
+"""Our names of the weights that may be quantised, as patterns, by the ``model_type``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from tilewise.errors import ConfigError, WeightsError
 from tilewise.weights.files import INDEX, LAYOUTS, MANIFEST, PICKLE_INDEX, TensorFiles
 from tilewise.weights.keymap import KeyRule, publish
 from tilewise.weights.names import listed
+from tilewise.weights.quantised import SCHEMES, Form, checked_split, form_of, part_names, pattern
 
 Report = Callable[[str, int, int], None]
 """Called with (stage, done, total) while tensors are written; done and total are MiB."""
@@ -60,6 +61,8 @@ def convert(
     kind: Format = "safetensors",
     shard_bytes: int = 5 << 30,
     rules: Sequence[KeyRule] = (),
+    form: Form | None = None,
+    quantised: Collection[str] = (),
     progress: Report | None = None,
 ) -> None:
     """Copy a folder of weights into another format.
@@ -82,6 +85,8 @@ def convert(
     _check_target(source, target)
     files = TensorFiles(source)
     items = _published(files, rules) if rules else _as_they_are(files)
+    if form is not None:
+        items = _quantised(source, items, form, quantised)
     shards = _shards(items, shard_bytes)
     free = shutil.disk_usage(target.resolve().parent).free
     if free < files.size_bytes:
@@ -141,6 +146,29 @@ def _published(files: TensorFiles, rules: Sequence[KeyRule]) -> list[_Item]:
 
 def _read_published(files: TensorFiles, rules: Sequence[KeyRule], ours: str, theirs: str) -> Tensor:
     return dict(publish({ours: files.read(ours)}, rules))[theirs]
+
+
+def _quantised(
+    source: Path, items: Sequence[_Item], form: Form, weights: Collection[str]
+) -> list[_Item]:
+    """Items with the parts of each of these weights in its place; each part reads it once."""
+    found = form_of(item.name for item in items)
+    if found is not None:
+        raise ConfigError(f"{source}: its weights are quantised already, to {found}.")
+    made = []
+    for item in items:
+        if pattern(item.name) not in weights or not SCHEMES[form].fits(item.shape[1]):
+            made.append(item)
+            continue
+        shapes = SCHEMES[form].split(torch.empty(item.shape, device="meta"))
+        for index, (name, part) in enumerate(zip(part_names(item.name, form), shapes, strict=True)):
+            read = partial(_read_part, item, form, index)
+            made.append(_Item(name, tuple(part.shape), part.dtype, read))
+    return made
+
+
+def _read_part(item: _Item, form: Form, index: int) -> Tensor:
+    return checked_split(item.name, item.read(), form)[index]
 
 
 def _shards(items: Iterable[_Item], shard_bytes: int) -> list[list[_Item]]:

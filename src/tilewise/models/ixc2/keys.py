@@ -41,6 +41,16 @@ _VIT_PARTS: Final = {
     "down": "mlp.fc2",
 }
 
+QUANTISED: Final = frozenset(
+    [f"decoder.layers.{{i}}.{part}.weight" for part in ("attention.qkv", *_LINEARS)]
+    + [f"vit.layers.{{i}}.{part}.weight" for part in ("qkv", "out", "up", "down")]
+)
+"""Weights that may be quantised: the linear layers of decoder and encoder layers.
+
+Not Partial LoRA, whose matrices are narrow, nor the projector, the separators, the embedding and
+the output: together a seventh of the model, and every visual token or every id passes them.
+"""
+
 _UNUSED: Final = (
     f"{VIT}.embeddings.position_ids",
     f"{VIT}.post_layernorm.weight",

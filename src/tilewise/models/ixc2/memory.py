@@ -10,6 +10,7 @@ import torch
 from tilewise.models.ixc2.network import Ixc2
 from tilewise.models.reader import Footprint
 from tilewise.weights.placement import Part, place
+from tilewise.weights.quantised import stored_bytes
 from tilewise.weights.room import available_bytes
 
 CHUNK: Final = 2048
@@ -76,9 +77,9 @@ def footprint(network: Ixc2, chunk: int = CHUNK, view_chunk: int = VIEW_CHUNK) -
     tokens = cfg.tiling(1).tokens_per_tile
     kv_width = decoder.kv_heads * decoder.head_size
     hidden = 2 * cfg.merged_width + cfg.projector_width + 2 * decoder.width
-    weights = list(network.parameters())
+    weights = network.state_dict().values()  # with the parts of quantised weights
     return Footprint(
-        weights_bytes=sum(weight.numel() * weight.element_size() for weight in weights),
+        weights_bytes=sum(map(stored_bytes, weights)),
         token_bytes=2 * decoder.layers * kv_width * item,
         tile_bytes=2 * 3 * vision.tile**2 * 4 + tokens * hidden * item,
         vision_bytes=view_chunk * (vision.patches + 1) * (6 * vision.width + 3 * vision.mlp) * item,

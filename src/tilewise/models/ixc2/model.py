@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tilewise.models.ixc2.config import Ixc2Config
-from tilewise.models.ixc2.keys import NEWLINE, check_kind, rules
+from tilewise.models.ixc2.keys import NEWLINE, QUANTISED, check_kind, rules
 from tilewise.models.ixc2.memory import CHUNK, VIEW_CHUNK, footprint, places, room
 from tilewise.models.ixc2.network import Ixc2
 from tilewise.models.ixc2.prompt import (
@@ -36,6 +36,7 @@ from tilewise.tiling.layout import plan
 from tilewise.tiling.partition import cut
 from tilewise.weights.files import TensorFiles, read_config
 from tilewise.weights.keymap import load_weights
+from tilewise.weights.quantised import check_runs, fill, form_of, hollow, quantised_rules
 
 ANSWER_ROOM = 512
 """Positions kept free behind a prompt before the cache has to grow."""
@@ -266,9 +267,17 @@ def load_ixc2(
     files = TensorFiles(folder)
     check_kind({name: info.shape for name, info in files.infos.items()}, cfg, folder)
     tokenizer = load_tokenizer(folder, cfg.decoder.vocabulary)
+    kind, table, form = dtype or files.infos[NEWLINE].dtype, rules(cfg), form_of(files.infos)
     with torch.device("meta"):
-        network = Ixc2(cfg).to(dtype or files.infos[NEWLINE].dtype)
+        network = Ixc2(cfg).to(kind)
+        if form is not None:
+            table = quantised_rules(table, QUANTISED, form)
+            hollow(network, QUANTISED, form)
     placed = places(network, room(network, devices))
-    load_weights(network, files, rules(cfg), device=placed.__getitem__, progress=progress)
+    if form is not None:
+        check_runs(form, kind, map(torch.device, placed.values()))
+    load_weights(network, files, table, device=placed.__getitem__, progress=progress)
+    if form is not None:
+        fill(network, form, kind)
     network.eval().requires_grad_(False)
     return Ixc2Reader(network, tokenizer)
