@@ -137,7 +137,7 @@ def _begun(kind: str, reader: Ixc2Reader, prompt: Ixc2Prompt) -> tuple[Tensor, S
     """Logits (vocabulary,) of the first new id, and what takes an id (1,) and gives the next."""
     if kind == "eager":
         plain = Eager(reader.network)
-        return plain.prefill(prompt)[-1], plain.decode
+        return plain.prefill(prompt)[-1].clone(), plain.decode  # lets the others go
     logits, cache = reader.prefill([prompt])
     return logits[0], lambda token: reader.decode(token, cache)
 

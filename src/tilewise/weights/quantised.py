@@ -3,7 +3,8 @@
 In files such a weight is two or three plain tensors, named after it (``a.weight_int8`` and
 ``a.weight_scale``) and the same for every device. Rows keep their places, so that rules which
 join or reorder the rows of a weight do so with these tensors too. Loaded, they become one tensor
-of torchao, which the layer multiplies by as it would by any other.
+of torchao, which the layer multiplies by as it would by any other. Weights in int8 are widened
+for each product, so they save memory and cost time; int4 has a kernel of its own.
 """
 
 from __future__ import annotations
