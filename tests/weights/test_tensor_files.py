@@ -188,3 +188,12 @@ def test_an_index_without_a_map_is_damaged(tmp_path: Path, places: object) -> No
     (tmp_path / INDEX).write_text(json.dumps({"weight_map": places}))
     with pytest.raises(WeightsError, match="has no weight_map"):
         TensorFiles(tmp_path)
+
+
+def test_a_dtype_that_is_unknown_is_named(tmp_path: Path) -> None:
+    header = json.dumps({"a": {"dtype": "U64", "shape": [1], "data_offsets": [0, 8]}}).encode()
+    header += b" " * (-len(header) % 8)
+    data = len(header).to_bytes(8, "little") + header + bytes(8)
+    (tmp_path / WEIGHTS).write_bytes(data)
+    with pytest.raises(WeightsError, match=r"holds tensors of U64; known are F64"):
+        TensorFiles(tmp_path)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from tilewise.errors import ConfigError, WeightsError
 from tilewise.weights.files import INDEX, LAYOUTS, MANIFEST, PICKLE_INDEX, TensorFiles
+from tilewise.weights.formats import DTYPES
 from tilewise.weights.keymap import KeyRule, publish
 from tilewise.weights.names import listed
 from tilewise.weights.quantised import SCHEMES, Form, checked_split, form_of, part_names, pattern
@@ -31,13 +32,7 @@ Format = Literal["safetensors", "pickle"]
 
 _MIB: Final = 1 << 20
 _KEPT_ENDINGS: Final = {".json", ".model", ".txt", ".md", ""}
-_DTYPES: Final = {
-    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
-    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
-    torch.uint8: "U8", torch.bool: "BOOL",
-    torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2",
-}  # fmt: skip
-"""Names of dtypes in safetensors. Source: the format's description, version of 2024."""
+_NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +210,7 @@ def _write_safetensors(
     file: BinaryIO, items: Sequence[_Item], wrote: Callable[[int], None]
 ) -> None:
     """Write a safetensors file tensor by tensor; wide dtypes first, so that all are aligned."""
-    odd = [item.name for item in items if item.dtype not in _DTYPES]
+    odd = [item.name for item in items if item.dtype not in _NAMES]
     if odd:
         raise WeightsError(f"safetensors cannot hold the dtype of: {listed(odd)}; keep pickles.")
     items = sorted(items, key=lambda item: -item.dtype.itemsize)
@@ -224,7 +219,7 @@ def _write_safetensors(
     for item in items:
         stop = at + item.size_bytes
         header[item.name] = {
-            "dtype": _DTYPES[item.dtype],
+            "dtype": _NAMES[item.dtype],
             "shape": list(item.shape),
             "data_offsets": [at, stop],
         }

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from tilewise.errors import WeightsError
-from tilewise.weights.formats import AGAIN, MAPPERS
+from tilewise.weights.formats import AGAIN, OPENERS, Opened
 from tilewise.weights.names import listed
 
 CONFIG: Final = "config.json"
@@ -159,7 +159,7 @@ class TensorFiles:
         names, index = weight_files(self.folder)
         self.infos: dict[str, TensorInfo] = {}
         self._file = ""
-        self._mapped: dict[str, Tensor] = {}
+        self._opened: Opened | None = None
         self._read_bytes = self._map_bytes = 0
         for name in names:
             self._add(name)
@@ -178,31 +178,30 @@ class TensorFiles:
     def read(self, name: str) -> Tensor:
         """A tensor by its name, on the CPU, mapped from its file: copy it before writing to it."""
         info = self.infos[name]
-        if self._file != info.file or self._read_bytes >= self._map_bytes:
-            self._open(info.file)
+        if self._opened is None or self._file != info.file or self._read_bytes >= self._map_bytes:
+            self._opened = self._open(info.file)
         self._read_bytes += info.size_bytes
-        return self._mapped[name]
+        return self._opened.read(name)
 
     def close(self) -> None:
         """Let go of the mapped file; a later ``read`` opens it again."""
-        self._file, self._mapped, self._read_bytes = "", {}, 0
+        self._file, self._opened, self._read_bytes = "", None, 0
 
-    def _open(self, file: str) -> None:
+    def _open(self, file: str) -> Opened:
         self.close()  # first the old mapping goes, then the new one comes
-        self._mapped = MAPPERS[Path(file).suffix](self.folder / file)
         self._file = file
+        return OPENERS[Path(file).suffix](self.folder / file)
 
     def _add(self, file: str) -> None:
-        self._open(file)
-        twice = sorted(self.infos.keys() & self._mapped.keys())
+        kinds = self._open(file).kinds
+        twice = sorted(self.infos.keys() & kinds.keys())
         if twice:
             raise WeightsError(
                 f"{self.folder / file}: holds tensors that {self.infos[twice[0]].file} holds too: "
                 f"{listed(twice)}; keep the shards of one model only."
             )
-        for name, tensor in self._mapped.items():
-            self.infos[name] = TensorInfo(shape=tuple(tensor.shape), dtype=tensor.dtype, file=file)
-        self.close()
+        for name, (shape, dtype) in kinds.items():
+            self.infos[name] = TensorInfo(shape=shape, dtype=dtype, file=file)
 
 
 def read_tensors(folder: str | Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The two formats of a file of tensors, opened as tables whose tensors are mapped, not yet read.
+"""The two formats of a file of tensors, opened so that its tensors are mapped, not yet read.
 
 A mapped tensor is a view of its file: its bytes are fetched when they are used, and it must not
 be written to. Pickles are opened in the mode that builds tensors only, so that no code in them
@@ -12,6 +12,7 @@ import re
 import struct
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,24 +31,50 @@ _GLOBAL: Final = re.compile(r"GLOBAL ([A-Za-z_]\w*(?:\.\w+)*)(?![\w.]*\.(?:\s|$)
 _OLD_PICKLE: Final = "mmap can only be used with files saved with"
 
 
-def map_safetensors(path: Path) -> dict[str, Tensor]:
-    """Open a safetensors file; names in the order in which they lie in it.
+DTYPES: Final[Mapping[str, torch.dtype]] = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
+    "U8": torch.uint8, "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
+}  # fmt: skip
+"""Dtypes by their names in safetensors. Source: the description of the format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file of tensors: shapes and dtypes by name in the order of the file, and how to get one."""
+
+    kinds: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+    read: Callable[[str], Tensor]
+
+
+def open_safetensors(path: Path) -> Opened:
+    """Open a safetensors file. Only tensors that are asked for are touched.
 
     Raises:
-        WeightsError: it is missing, damaged or cut short.
+        WeightsError: it is missing, damaged, cut short, or holds an unknown dtype.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.offset_keys()}
+        file: Any = safe_open(path, framework="pt")
+        slices = {name: file.get_slice(name) for name in file.offset_keys()}
     except FileNotFoundError as err:
         raise WeightsError(f"{path}: the file is missing; {AGAIN}.") from err
     except SafetensorError as err:
         raise WeightsError(f"{path}: is damaged or cut short ({err}); {AGAIN}.") from err
     except OSError as err:
         raise WeightsError(f"{path}: cannot be read ({err.strerror or err}); {AGAIN}.") from err
+    odd = {part.get_dtype() for part in slices.values()} - DTYPES.keys()
+    if odd:
+        raise WeightsError(
+            f"{path}: holds tensors of {', '.join(sorted(odd))}; known are {', '.join(DTYPES)}."
+        )
+    kinds = {
+        name: (tuple(part.get_shape()), DTYPES[part.get_dtype()]) for name, part in slices.items()
+    }
+    return Opened(kinds, file.get_tensor)
 
 
-def map_pickle(path: Path) -> dict[str, Tensor]:
+def open_pickle(path: Path) -> Opened:
     """Open a pickle of tensors by name without running what it may hold besides.
 
     A pickle in the old form, before torch 1.6, cannot be mapped and is read whole.
@@ -65,12 +92,14 @@ def map_pickle(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: is damaged or cut short; {AGAIN}.") from err
     except OSError as err:
         raise WeightsError(f"{path}: cannot be read ({err.strerror or err}); {AGAIN}.") from err
-    return _table(path, table)
+    tensors = _table(path, table)
+    kinds = {name: (tuple(value.shape), value.dtype) for name, value in tensors.items()}
+    return Opened(kinds, tensors.__getitem__)
 
 
-MAPPERS: Final[Mapping[str, Callable[[Path], dict[str, Tensor]]]] = {
-    ".safetensors": map_safetensors,
-    ".bin": map_pickle,
+OPENERS: Final[Mapping[str, Callable[[Path], Opened]]] = {
+    ".safetensors": open_safetensors,
+    ".bin": open_pickle,
 }
 """How to open a file of tensors, by the ending of its name."""
 
