@@ -16,6 +16,8 @@ from tilewise.synth.facts import Question
 from tilewise.synth.phrasing import PLAIN, TAGS
 
 LOOK_UP = Limits(max_new_tokens=240)
+START = Limits(max_new_tokens=60)
+"""Enough of a whole page: only its opening is compared here, the rest in ``reading``."""
 """Longer than any true answer, so that only wrong ones are cut."""
 
 OPENING = 40
@@ -113,7 +115,7 @@ def ask_in(talk: Conversation, subject: Subject, questions: Iterable[Question]) 
             first_s=answer.first_s,
         )
         for question in questions
-        for answer in [answer_to(talk, question.text, LOOK_UP)]
+        for answer in [answer_to(talk, question.text, START if question.kind == "all" else LOOK_UP)]
     ]
 
 
