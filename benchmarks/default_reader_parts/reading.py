@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from benchmarks.default_reader_parts.asking import Subject, answer_to
 from benchmarks.default_reader_parts.made import held_out_page
 from benchmarks.default_reader_parts.report import (
@@ -24,8 +26,8 @@ from benchmarks.default_reader_parts.synthetic import (
 )
 from tilewise.engine.generate import Limits
 from tilewise.engine.session import Conversation
-from tilewise.models.nano.detect import detect
 from tilewise.models.nano.model import NanoReader
+from tilewise.models.nano.proof import proofread
 from tilewise.models.nano.reading import read
 from tilewise.models.nano.sight import see
 from tilewise.models.reader import Reader
@@ -121,7 +123,8 @@ def encoder_text(reader: Reader, tiles: Tiles) -> str | None:
     if not isinstance(reader, NanoReader):
         return None
     (seen,) = see(reader.encoder, [tiles], has_global=False)
-    return read(detect(seen.local)).text()
+    with torch.inference_mode():
+        return read(proofread(reader.proof, seen.local), is_proofread=True).text()
 
 
 def rate(reads: Sequence[Read], part: Callable[[Read], float], *, printed: bool = False) -> Ratio:

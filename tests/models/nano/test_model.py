@@ -15,8 +15,8 @@ from tilewise.engine.generate import Limits
 from tilewise.engine.session import Conversation
 from tilewise.errors import PromptError
 from tilewise.models.load import load
-from tilewise.models.nano.alphabet import END, NOT_FOUND, UNSUPPORTED
-from tilewise.models.nano.answer import NanoCache
+from tilewise.models.nano.alphabet import END, NOT_FOUND, UNSUPPORTED, VOCABULARY
+from tilewise.models.nano.answer import NanoCache, first_logits, only_first
 from tilewise.models.nano.model import BEST_DPI, NanoReader, load_nano
 from tilewise.models.nano.prompt import (
     LONGEST_QUESTION,
@@ -319,3 +319,18 @@ class TestPrompt:
 
 def test_the_family_is_known_by_its_config(folder: Path) -> None:
     assert load(folder).name == "tilewise-nano"
+
+
+def test_all_text_is_read_from_the_first_character_to_the_last(reader: NanoReader) -> None:
+    tiles = reader.tiles(FORM, 4)
+    _, cache = reader.prefill([ask(reader, "Read all the text.", tiles)])
+    (row,) = cache.rows
+    row.is_whole, row.scores = True, only_first(row.scores)
+    logits = first_logits(row, torch.zeros(VOCABULARY), torch.tensor([-30.0]))
+    for _ in range(len(row.memories[0].reading) * 3):
+        token = int(logits.argmax())
+        if token == END:
+            break
+        logits = reader.decode(torch.tensor([token]), cache)[0]
+    assert row.copied == [(0, i) for i in range(len(row.memories[0].reading))]
+    assert token == END

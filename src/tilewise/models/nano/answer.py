@@ -29,7 +29,8 @@ SEPARATORS = frozenset(encode(" \n"))
 class Row:
     """One prompt's pages and the state of its answer.
 
-    ``page`` and ``local`` say which character was copied last, -1 before the first. ``scores`` are
+    ``is_whole``: all text is asked for, so that only the pages' end is the answer's. ``page`` and
+    ``local`` say which character was copied last, -1 before the first. ``scores`` are
     those of the start places, page by page.
     """
 
@@ -45,6 +46,7 @@ class Row:
     words: int = 0
     copied: list[tuple[int, int]] = field(default_factory=list)
     is_ended: bool = False
+    is_whole: bool = False
 
     def __post_init__(self) -> None:
         self.page_length = self.kv.length
@@ -53,6 +55,7 @@ class Row:
         """Forget question and answer; the pages stay."""
         self.kv.truncate(self.page_length)
         self.page, self.local, self.words, self.is_ended = 0, -1, 0, False
+        self.is_whole = False
         self.copied = []
 
     def follower(self) -> tuple[int, int] | None:
@@ -166,4 +169,15 @@ def next_logits(row: Row, output: Tensor) -> Tensor:
     logits[target] = torch.logaddexp(logits[target], logits[COPY])
     for never in (COPY, NOT_FOUND, UNSUPPORTED):
         logits[never] = float("-inf")
+    if row.is_whole and follower is not None:
+        logits[END] = float("-inf")
     return logits
+
+
+def only_first(scores: list[Tensor]) -> list[Tensor]:
+    """Scores of the start places, page by page, with none left but the very first."""
+    out = [torch.full_like(s, float("-inf")) for s in scores]
+    page = next((i for i, s in enumerate(scores) if len(s)), None)
+    if page is not None:
+        out[page][0] = scores[page][0]
+    return out

@@ -19,7 +19,7 @@ from tilewise.models.nano.alphabet import (
     VOCABULARY,
     decode,
 )
-from tilewise.models.nano.answer import NanoCache, Row, first_logits, fork, next_logits
+from tilewise.models.nano.answer import NanoCache, Row, first_logits, fork, next_logits, only_first
 from tilewise.models.nano.config import TILE, NanoConfig
 from tilewise.models.nano.decoder import Decoder, feedback
 from tilewise.models.nano.encoder import Encoder
@@ -159,6 +159,8 @@ class NanoReader:
         hidden = self.decoder.step(text, 0, row.kv)
         row.position = len(text)
         row.scores = [scores for scores, _ in found]
+        if asked.kind == "all":
+            row.is_whole, row.scores = True, only_first(row.scores)
         return first_logits(row, self.decoder.output(hidden[-1]), found[best][1])
 
     @torch.inference_mode()
