@@ -57,6 +57,16 @@ def test_two_columns_of_prose_are_read_one_after_the_other() -> None:
     assert found.text() == "\n".join(("Harbour news", *PROSE, *OTHER))
 
 
+def test_columns_stay_whole_where_white_bands_cross_both() -> None:
+    # The band below the second lines is wider than the one below the heading.
+    tops = (60.0, 82.0, 130.0, 152.0, 174.0)
+    left = [(20.0, y, line) for y, line in zip(tops, PROSE, strict=True)]
+    right = [(350.0, y, line) for y, line in zip(tops, OTHER, strict=True)]
+    heading = "Harbour news from both sides of the bay and from the islands"
+    found = reading_of((20, 30, heading), *left, *right)
+    assert found.text() == "\n".join((heading, *PROSE, *OTHER))
+
+
 def test_rows_of_a_table_are_read_across() -> None:
     cells = (("Item", "Price", "Stock"), ("Rope", "4.50", "12"), ("Sail", "99.00", "3"))
     found = reading_of(

@@ -190,7 +190,7 @@ def _order(boxes: Floats, sizes: Ints, index: Ints) -> list[int]:
         if len(group) == 1:
             out.append(int(group[0]))
             continue
-        parts = _columns(boxes, sizes, group) or _bands(boxes, group)
+        parts = _columns(boxes, sizes, group) or _bands(boxes, sizes, group)
         if len(parts) == 1:
             parts = [group[p] for p in _runs(boxes[group, 0], boxes[group, 2], 0.0)]
         if len(parts) == 1:
@@ -208,7 +208,9 @@ def _runs(low: Floats, high: Floats, least: float) -> list[Ints]:
     return [np.asarray(p) for p in np.split(by_low, cuts)]
 
 
-def _columns(boxes: Floats, sizes: Ints, group: Ints) -> list[Ints] | None:
+def _columns(
+    boxes: Floats, sizes: Ints, group: Ints, *, only_prose: bool = False
+) -> list[Ints] | None:
     """Parts side by side that are read one after the other: prose, or rows that do not match."""
     box = boxes[group]
     em = float(np.median(box[:, 3] - box[:, 1])) / 0.84
@@ -219,6 +221,8 @@ def _columns(boxes: Floats, sizes: Ints, group: Ints) -> list[Ints] | None:
     other = sum(len(p) for p, yes in zip(parts, prose, strict=True) if not yes)
     if sum(prose) >= 2 and other <= 0.5 * len(group):
         return parts
+    if only_prose:
+        return None
     for left, right in pairwise(parts):
         apart = boxes[right, 0].min() - boxes[left, 2].max()
         if (
@@ -246,13 +250,17 @@ def _matching_rows(boxes: Floats, left: Ints, right: Ints, em: float) -> float:
     return float(np.mean(np.abs(few[:, None] - many[None]).min(1) < 0.25 * em))
 
 
-def _bands(boxes: Floats, group: Ints) -> list[Ints]:
-    """Split at the widest white bands between rows, so that columns below a title stay whole."""
+def _bands(boxes: Floats, sizes: Ints, group: Ints) -> list[Ints]:
+    """Split into what stands above columns of prose and these, else at the widest white bands."""
     box = boxes[group]
     shrink = 0.12 * (box[:, 3] - box[:, 1])
     parts = _runs(box[:, 1] + shrink, box[:, 3] - shrink, 0.0)
     if len(parts) < 3:
         return [group[p] for p in parts]
+    for first in range(1, len(parts) - 1):
+        below = group[np.concatenate(parts[first:])]
+        if _columns(boxes, sizes, below, only_prose=True):
+            return [group[np.concatenate(parts[:first])], below]
     low = np.array([(box[p, 1]).min() for p in parts])
     high = np.array([(box[p, 3]).max() for p in parts])
     white = low[1:] - high[:-1]
