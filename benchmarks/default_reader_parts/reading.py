@@ -124,7 +124,7 @@ def encoder_text(reader: Reader, tiles: Tiles) -> str | None:
         return None
     (seen,) = see(reader.encoder, [tiles], has_global=False)
     with torch.inference_mode():
-        return read(proofread(reader.proof, seen.local), is_proofread=True).text()
+        return read(proofread(reader.proof, seen.levels), is_proofread=True).text()
 
 
 def rate(reads: Sequence[Read], part: Callable[[Read], float], *, printed: bool = False) -> Ratio:

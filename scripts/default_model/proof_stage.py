@@ -22,7 +22,7 @@ from default_model.muon import Muon
 from default_model.rendered import drawn, pair
 from tilewise.models.nano.alphabet import classes_of
 from tilewise.models.nano.config import EncoderConfig, ProofConfig
-from tilewise.models.nano.detect import Detections, SlotMap, candidates, detect
+from tilewise.models.nano.detect import Detections, Level, candidates, detect
 from tilewise.models.nano.encoder import Encoder
 from tilewise.models.nano.proof import Proofreader, clues, proofread
 from tilewise.models.nano.reading import read
@@ -57,7 +57,7 @@ class Proof:
 class Held:
     """A page to be measured on."""
 
-    slots: SlotMap
+    levels: tuple[Level, ...]
     glyphs: Glyphs
 
 
@@ -91,12 +91,12 @@ def _seen(encoder: Encoder, pixels: NDArray[np.uint8], glyphs: Glyphs, cfg: Tili
     tiles = cut(Page(pixels=pixels, name="page"), cfg)
     fit = tiles.fit
     placed = glyphs.moved(fit.width / fit.page_width, fit.left, fit.top)
-    return Held(see(encoder, [tiles], has_global=False)[0].local, placed)
+    return Held(see(encoder, [tiles], has_global=False)[0].levels, placed)
 
 
 def proof_of(page: Held) -> Proof | None:
     """What to learn from a page; None where nothing was found."""
-    found = candidates(page.slots)
+    found = candidates(page.levels)
     if len(found.chars) < 5:
         return None
     reading = read(found.chars)
@@ -150,8 +150,8 @@ def report(model: Proofreader, held: list[Held]) -> str:
     """Mistakes on held-out pages, before and after."""
     before, after = Counter[str](), Counter[str]()
     for page in held:
-        before += mistakes(detect(page.slots), page.glyphs)
-        after += mistakes(proofread(model, page.slots), page.glyphs)
+        before += mistakes(detect(page.levels), page.glyphs)
+        after += mistakes(proofread(model, page.levels), page.glyphs)
     return f"held {_shares('before', before)}; {_shares('after', after)}"
 
 

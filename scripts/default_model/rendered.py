@@ -95,7 +95,7 @@ def seen_case(
     tiles = cut(Page(pixels=pixels, name="page"), cfg)
     seen = see(encoder, [tiles], has_global=cfg.has_global)[0]
     with torch.inference_mode():
-        found = proofread(proof, seen.local)
+        found = proofread(proof, seen.levels)
     if len(found) < 10:
         return None
     fit = tiles.fit

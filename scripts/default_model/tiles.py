@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tilewise.models.nano.config import TILE
+from tilewise.models.nano.sight import LARGER, SMALL_PX
 from tilewise.models.nano.slots import SlotTargets, slot_targets
 from tilewise.synth.degrade import damage_glyphs, damage_pixels, pick_damage
 from tilewise.synth.fonts import Split
@@ -25,6 +26,13 @@ DENSE_SHARE = 0.65
 FULL = 0.3
 """Share of a tile under its characters' boxes from which on it is always taken: training costs the
 same for an empty tile, and teaches nothing."""
+
+
+SMALL_SHARE = 0.5
+LARGE_SHARE = 0.4
+ANY_SHARE = 0.08
+"""Shares of pages with small type that are enlarged, with large type that are halved, and of any
+that are halved or quartered, as the reader looks at them (tilewise.models.nano.sight)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +95,28 @@ def synthetic_tiles(seed: int, *, unseen_font: bool = False, test: bool = False)
         how = pick_damage(page_rng, float(glyphs.height.min()))
         pixels = grey(damage_pixels(made.sheet.render(), how))
         moved = damage_glyphs(glyphs, made.sheet.width, made.sheet.height, how)
-        yield from cut_tiles(pixels, moved, page_rng, 4)
+        scale = level_scale(moved, page_rng)
+        yield from cut_tiles(resized(pixels, scale), moved.moved(scale, 0.0, 0.0), page_rng, 4)
+
+
+def level_scale(glyphs: Glyphs, rng: Random) -> float:
+    """Scale at which the reader might look at a page with these characters."""
+    roll = rng.random()
+    if roll < ANY_SHARE:
+        return rng.choice((0.5, 0.25))
+    if float(np.median(glyphs.height)) < SMALL_PX and roll < SMALL_SHARE:
+        return LARGER
+    if float(glyphs.height.max()) > 34.0 and roll < LARGE_SHARE:
+        return 0.5
+    return 1.0
+
+
+def resized(pixels: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """A grey page at another scale, as the reader makes it."""
+    if scale == 1.0:
+        return pixels
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
 
 def real_tiles(folder: Path, seed: int) -> Iterator[Tile]:
@@ -101,10 +130,9 @@ def real_tiles(folder: Path, seed: int) -> Iterator[Tile]:
             scale = rng.uniform(0.8, 1.1) if rng.random() < 0.5 else 1.0
             if float(np.median(glyphs.height)) * scale < 12:
                 scale = 1.0
-            pixels = page.without_figures()
-            if scale != 1.0:
-                size = (round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))
-                pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+            if float(np.median(glyphs.height)) < SMALL_PX and rng.random() < SMALL_SHARE:
+                scale = LARGER
+            pixels = resized(page.without_figures(), scale)
             yield from cut_tiles(pixels, glyphs.moved(scale, 0.0, 0.0), rng, 2)
 
 

@@ -13,6 +13,7 @@ from tilewise.models.nano.alphabet import CLASSES
 from tilewise.models.nano.config import COLUMN, HALF_ROW, SLOT_COLUMNS, SLOT_ROWS, TOKEN_SLOTS
 from tilewise.models.nano.detect import (
     Detections,
+    Level,
     SlotMap,
     assemble,
     detect,
@@ -52,7 +53,7 @@ def test_every_character_of_a_page_is_found_once_at_its_place(seed: int) -> None
     width, height = (-(-side // TILE) * TILE for side in (made.sheet.width, made.sheet.height))
     glyphs = made.sheet.glyphs()
     targets = targets_of(glyphs, width, height)
-    found = detect(slot_map(dense(targets))[0])
+    found = detect([Level(slot_map(dense(targets))[0])])
     rows, cols = np.nonzero(targets.char > 0)
     assert len(rows) >= 0.97 * (glyphs.width >= COLUMN).sum()  # narrower ones share columns
     dx, dy, size = targets.place[:, rows, cols]
@@ -74,7 +75,7 @@ def test_every_character_of_a_page_is_found_once_at_its_place(seed: int) -> None
 
 def test_place_height_and_link_come_back() -> None:
     glyphs = sheet_of((20.3, 40, "Depth: 14.5 m"), size=21).glyphs()
-    found = detect(slot_map(dense(targets_of(glyphs, 672, 336)))[0])
+    found = detect([Level(slot_map(dense(targets_of(glyphs, 672, 336)))[0])])
     order = np.argsort(found.x)
     assert np.allclose(found.x[order], glyphs.x, atol=1e-3)
     assert np.allclose(found.y[order], glyphs.y, atol=1e-3)
@@ -90,13 +91,13 @@ def test_one_character_named_by_two_slots_is_found_once() -> None:
     slots.cls[:, row, col + 1] = slots.cls[:, row, col]
     slots.prob[0, row, col + 1] = 0.6
     slots.place[:, row, col + 1] = slots.place[:, row, col] - np.array([1, 0, 0])
-    found = detect(slots)
+    found = detect([Level(slots)])
     assert len(found) == 1
     assert found.prob[0] > 0.9
 
 
 def test_blank_slots_give_nothing() -> None:
-    found = detect(slot_map(dense(targets_of(sheet_of().glyphs(), 336, 336)))[0])
+    found = detect([Level(slot_map(dense(targets_of(sheet_of().glyphs(), 336, 336)))[0])])
     assert len(found) == 0
     assert found.link.shape == (0, 3)
     assert (found.width, found.canvas_height) == (336, 336)
@@ -123,7 +124,7 @@ def _part(whole: SlotMap, at: tuple[object, ...]) -> SlotMap:
 def test_tokens_are_made_of_their_own_fourteen_slots() -> None:
     glyphs = sheet_of((100, 60, "word")).glyphs()
     slots = slot_map(dense(targets_of(glyphs, 672, 336)))[0]
-    found = detect(slots)
+    found = detect([Level(slots)])
     index, weight = token_inputs(slots)
     assert index.shape == weight.shape == (12 * 24, 2 * TOKEN_SLOTS)
     tokens, places = found.token_slots()

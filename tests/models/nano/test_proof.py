@@ -10,7 +10,7 @@ from tests.models.nano.making import sheet_of
 from tests.models.nano.test_detect import dense, targets_of
 from tilewise.models.nano.alphabet import CLASSES, class_of
 from tilewise.models.nano.config import ProofConfig
-from tilewise.models.nano.detect import SlotMap, candidates, detect, slot_map
+from tilewise.models.nano.detect import Level, SlotMap, candidates, detect, slot_map
 from tilewise.models.nano.encoder import LINKS
 from tilewise.models.nano.proof import FEATURES, Company, Proofreader, clues, proofread
 from tilewise.models.nano.reading import read
@@ -31,8 +31,8 @@ def slots_of(*runs: tuple[float, float, str]) -> SlotMap:
 def test_untrained_it_repeats_the_encoder(proof: Proofreader) -> None:
     slots = slots_of(*TEXT)
     with torch.no_grad():
-        judged = read(proofread(proof, slots), is_proofread=True)
-    assert judged.text() == read(detect(slots)).text()
+        judged = read(proofread(proof, [Level(slots)]), is_proofread=True)
+    assert judged.text() == read(detect([Level(slots)])).text()
 
 
 def test_it_keeps_what_detection_keeps_of_a_character_named_twice(proof: Proofreader) -> None:
@@ -42,16 +42,16 @@ def test_it_keeps_what_detection_keeps_of_a_character_named_twice(proof: Proofre
     slots.prob[0, row, col + 1] = 0.6
     slots.place[:, row, col + 1] = slots.place[:, row, col] - np.array([1, 0, 0])
     with torch.no_grad():
-        assert len(proofread(proof, slots)) == 1
+        assert len(proofread(proof, [Level(slots)])) == 1
 
 
 def test_blank_canvas_gives_nothing(proof: Proofreader) -> None:
     with torch.no_grad():
-        assert len(proofread(proof, slots_of())) == 0
+        assert len(proofread(proof, [Level(slots_of())])) == 0
 
 
 def test_clues_have_the_promised_shapes_and_are_finite() -> None:
-    found = candidates(slots_of(*TEXT))
+    found = candidates([Level(slots_of(*TEXT))])
     cls, prob, numbers = clues(found, read(found.chars))
     n = len(found.chars)
     assert cls.shape == prob.shape == (n, 4)
@@ -74,7 +74,7 @@ def test_it_learns_to_drop_correct_and_divide(proof: Proofreader) -> None:
     """A wrong class, a character that is none and a lost space, put right by training."""
     slots = slots_of((20, 40, "5weet tea"))
     with torch.no_grad():
-        found = candidates(slots)
+        found = candidates([Level(slots)])
     reading = read(found.chars)
     inputs = clues(found, reading)
     want = inputs[0][:, 0].clone()
@@ -91,7 +91,7 @@ def test_it_learns_to_drop_correct_and_divide(proof: Proofreader) -> None:
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        text = read(proofread(proof, slots), is_proofread=True).text()
+        text = read(proofread(proof, [Level(slots)]), is_proofread=True).text()
     assert text == "Sw eet te"
     assert logits.shape == (8, CLASSES)
     assert follows.shape == (8, LINKS)

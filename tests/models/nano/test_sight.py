@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.models.nano.making import page_of, random_parts
-from tilewise.models.nano.detect import MOST_LIKELY, SlotMap, detect
+from tilewise.models.nano.detect import MOST_LIKELY, Level, SlotMap, detect
 from tilewise.models.nano.encoder import Encoder
 from tilewise.models.nano.sight import Seen, fused, see, view
 from tilewise.records import Page, Tiles
@@ -62,7 +62,10 @@ def test_encoding_equal_tiles_once_changes_no_bit(
 
 def test_equal_tiles_run_once(encoder: Encoder, sparse: Tiles) -> None:
     ran: list[int] = []
-    hook = encoder.register_forward_hook(lambda _, inputs, __: ran.append(len(inputs[0])))
+    # What runs of the page made smaller is counted apart.
+    hook = encoder.register_forward_hook(
+        lambda _, inputs, __: ran.append(len(inputs[0]) * (inputs[0].shape[2] == 336))
+    )
     try:
         see(encoder, [sparse, sparse])
     finally:
@@ -106,7 +109,7 @@ def test_a_fused_encoder_says_what_the_plain_one_says() -> None:
 
 def test_blank_paper_is_blank_and_ink_is_not(encoder: Encoder, sparse: Tiles) -> None:
     (seen,) = see(encoder, [sparse])
-    found = detect(seen.local)
+    found = detect([Level(seen.local)])
     assert len(found) > 20
     assert float(found.y.max()) < 340
 

@@ -133,7 +133,7 @@ class NanoReader:
             for i, (keys, values) in enumerate(self.decoder.page(sequence)):
                 kv.write(i, keys, values)
             kv.advance(len(sequence))
-            found = proofread(self.proof, one.local)
+            found = proofread(self.proof, one.levels)
             memories.append(page_memory(read(found, is_proofread=True)))
             maps.append(local)
         return Row(pages, memories, maps, kv)

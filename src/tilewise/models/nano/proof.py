@@ -8,6 +8,8 @@ drop a character that was found twice, and say what follows each.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tilewise.models.nano.alphabet import ADVANCE_EM, CLASSES
-from tilewise.models.nano.config import COLUMN, HALF_ROW, TILE, ProofConfig
-from tilewise.models.nano.detect import Detections, Found, SlotMap, candidates
+from tilewise.models.nano.config import ProofConfig
+from tilewise.models.nano.detect import Detections, Found, Level, candidates
 from tilewise.models.nano.encoder import LINKS
 from tilewise.models.nano.reading import CELL, LINE, SPACE, Reading, read
 
@@ -116,9 +118,8 @@ class Proofreader(nn.Module):
 
 def clues(found: Found, reading: Reading) -> tuple[Tensor, Tensor, Tensor]:
     """What the proofreader is given of a page: classes, probabilities and numbers, (n, …) each."""
-    slots, order = found.slots, reading.origin
-    rows, cols = found.rows[order], found.cols[order]
-    cls, prob = slots.cls[:, rows, cols].T, slots.prob[:, rows, cols].T
+    order = reading.origin
+    cls, prob, frame = found.cls[:, order].T, found.prob[:, order].T, found.frame[order]
     chars, size = reading.chars, reading.chars.height
     numbers = [
         np.log(np.clip(chars.link, 1e-3, 1.0)),
@@ -126,24 +127,16 @@ def clues(found: Found, reading: Reading) -> tuple[Tensor, Tensor, Tensor]:
         prob.sum(1)[:, None],
         prob[:, :2],
         (reading.gap[:, None] == np.arange(SPACE, LINE + 1)).astype(np.float32),
-        _edges(chars),
+        frame[:, :3],
         _beside(chars, reading, 1),
         _beside(chars, reading, -1),
-        (chars.y % HALF_ROW / HALF_ROW)[:, None],
+        frame[:, 3:],
     ]
     return (
         torch.from_numpy(np.ascontiguousarray(cls)),
         torch.from_numpy(np.ascontiguousarray(prob)),
         torch.from_numpy(np.concatenate(numbers, 1).astype(np.float32)),
     )
-
-
-def _edges(chars: Detections) -> Floats:
-    """How near each character is to the left and right edges of its tile, in em, and in a slot."""
-    left, right = chars.x % TILE / chars.height, (TILE - chars.x % TILE) / chars.height
-    inside = chars.x % COLUMN / COLUMN
-    near = np.stack([np.minimum(left, 2.0), np.minimum(right, 2.0), inside], 1)
-    return near.astype(np.float32)
 
 
 def _beside(chars: Detections, reading: Reading, step: int) -> Floats:
@@ -161,9 +154,9 @@ def _beside(chars: Detections, reading: Reading, step: int) -> Floats:
     return out.astype(np.float32)
 
 
-def proofread(proof: Proofreader, slots: SlotMap) -> Detections:
-    """Characters of a canvas, judged in context; ``link`` says what follows at tile edges too."""
-    found = candidates(slots)
+def proofread(proof: Proofreader, levels: Sequence[Level]) -> Detections:
+    """Characters of a page, judged in context; ``link`` says what follows at tile edges too."""
+    found = candidates(levels)
     if len(found.chars) == 0:
         return found.chars
     reading = read(found.chars)

@@ -1,4 +1,9 @@
-"""Tiles → what every page says: the encoder run on each different tile once."""
+"""Tiles → what every page says: the encoder run on each different tile once.
+
+The encoder reads type of 12 to 40 px per em best. So the page is also looked at at half and at a
+quarter of its size, for larger type and for what tile borders cut, and tiles of small type once
+more, enlarged (measured in docs/log.md).
+"""
 
 from __future__ import annotations
 
@@ -12,9 +17,17 @@ from PIL import Image
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from tilewise.models.nano.config import TILE
-from tilewise.models.nano.detect import SlotMap, assemble, slot_map, token_inputs
-from tilewise.models.nano.encoder import Encoder
+from tilewise.models.nano.config import COLUMN, HALF_ROW, TILE
+from tilewise.models.nano.detect import (
+    MOST_LIKELY,
+    Level,
+    SlotMap,
+    assemble,
+    slot_map,
+    token_inputs,
+)
+from tilewise.models.nano.encoder import LINKS, PLACES, Encoder
+from tilewise.models.nano.slots import EM
 from tilewise.models.nano.visual import View
 from tilewise.records import Pixels, Tiles
 from tilewise.tiling.partition import small_view
@@ -22,13 +35,28 @@ from tilewise.tiling.partition import small_view
 CHUNK = 4
 """Tiles that run together; more only take more memory."""
 
+SMALLER = (0.5, 0.25)
+BLOCK = 4 * TILE
+"""Side of what runs together of a page made smaller: tile borders matter there, memory hardly."""
+
+LARGER = 4 / 3
+SMALL_PX = 15.0
+"""Tiles whose middle character is below this are enlarged: to what 10 to 15 px per em then are, the
+encoder's mistakes halve."""
+FEW = 6
+"""Characters from which on a tile has a middle one."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """One page after the encoder: the slots of its canvas, and of its global view."""
+    """One page after the encoder: the slots of its canvas, and of its global view.
+
+    ``levels``: all scales at which characters were looked for, finest first; ``local`` is one.
+    """
 
     local: SlotMap
     overview: SlotMap | None
+    levels: tuple[Level, ...]
     tiles: Tiles
 
 
@@ -63,22 +91,78 @@ def see(
         dedup: False encodes every tile, to the same result.
         progress: told (tiles done, tiles in all).
     """
-    greys = [
-        _grey(
-            np.concatenate([t.local, small_view(t.canvas, TILE)[None]] if has_global else [t.local])
-        )
-        for t in pages
+    greys = [_grey(t.local) for t in pages]
+    flats = [
+        np.concatenate([g, _grey(small_view(t.canvas, TILE)[None])]) if has_global else g
+        for g, t in zip(greys, pages, strict=True)
     ]
-    maps = _encode(encoder, np.concatenate(greys), dedup, progress)
+    maps = _encode(encoder, np.concatenate(flats), dedup, progress)
     out: list[Seen] = []
     at = 0
     for tiles, grey in zip(pages, greys, strict=True):
         own = maps[at : at + len(grey)]
         at += len(grey)
-        count = len(tiles.local)
-        local = assemble(own[:count], tiles.fit.grid.cols)
-        out.append(Seen(local, own[count] if has_global else None, tiles))
+        overview = maps[at] if has_global else None
+        at += has_global
+        local = assemble(own, tiles.fit.grid.cols)
+        levels = (
+            *_enlarged(encoder, grey, own, tiles.fit.grid.cols, dedup),
+            Level(local),
+            *(_reduced(encoder, tiles.canvas, scale) for scale in SMALLER),
+        )
+        out.append(Seen(local, overview, levels, tiles))
     return out
+
+
+def _enlarged(
+    encoder: Encoder, grey: Pixels, maps: Sequence[SlotMap], cols: int, dedup: bool
+) -> list[Level]:
+    """The tiles of small type once more, larger; nothing where there are none."""
+    small = np.array([_is_small(one) for one in maps])
+    if not small.any():
+        return []
+    side = round(TILE * LARGER)
+    picked = [
+        np.asarray(Image.fromarray(tile).resize((side, side), Image.Resampling.BICUBIC))
+        for tile in grey[small]
+    ]
+    seen = iter(_encode(encoder, np.stack(picked), dedup, None))
+    blank = _blank(side)
+    slots = assemble([next(seen) if is_small else blank for is_small in small], cols)
+    return [Level(slots, LARGER, side, small.reshape(-1, cols))]
+
+
+def _is_small(tile: SlotMap) -> bool:
+    """Whether a tile holds mostly type below ``SMALL_PX``."""
+    size = tile.place[2][tile.prob.sum(0) > 0.5]
+    return len(size) >= FEW and float(np.median(size)) < np.log(SMALL_PX / EM)
+
+
+def _blank(side: int) -> SlotMap:
+    """Slots of a square block that was not looked at."""
+    rows, cols = side // HALF_ROW, side // COLUMN
+    return SlotMap(
+        np.ones((MOST_LIKELY, rows, cols), np.int64),
+        np.zeros((MOST_LIKELY, rows, cols), np.float32),
+        np.zeros((LINKS, rows, cols), np.float32),
+        np.zeros((PLACES, rows, cols), np.float32),
+    )
+
+
+def _reduced(encoder: Encoder, canvas: Pixels, scale: float) -> Level:
+    """The whole canvas made smaller, in blocks; sides of blocks are multiples of 84 px."""
+    height, width = (round(side * scale) for side in canvas.shape[:2])
+    page = Image.fromarray(canvas).convert("L").resize((width, height), Image.Resampling.BICUBIC)
+    grey = np.asarray(page)
+    rows = [
+        [
+            _run(encoder, grey[None, top : top + BLOCK, left : left + BLOCK])[0]
+            for left in range(0, width, BLOCK)
+        ]
+        for top in range(0, height, BLOCK)
+    ]
+    strips = [assemble(row, len(row)) for row in rows]
+    return Level(assemble(strips, 1), scale, BLOCK)
 
 
 def _grey(tiles: Pixels) -> Pixels:

@@ -16,6 +16,8 @@ EM: Final = 16.0
 """Heights are coded as log(px per em / EM)."""
 SMALLEST_PX: Final = 8.0
 """Characters below this size are neither asked for nor punished."""
+TEXTURE_PX: Final = 5.5
+"""Characters below this size are no characters: their slots should stay blank."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +65,8 @@ def slot_targets(
     _across(char, near, place, u, v, size, np.where(legible, classes, 0), inside)
     for i in np.flatnonzero(inside):
         r, c = row[i], col[i]
+        if height[i] < TEXTURE_PX:
+            continue
         if classes[i] == 0 or height[i] < SMALLEST_PX:
             if char[r, c] <= 0:
                 char[r, c] = IGNORE
