@@ -36,7 +36,7 @@ NOTHING = glyphs_of(size=16)
 @pytest.mark.parametrize(("size", "scale"), [(50, 0.5), (100, 0.25)])
 def test_large_type_comes_from_a_page_made_smaller(size: int, scale: float) -> None:
     large = glyphs_of((20, 150, "Depth"), size=size)
-    strokes = glyphs_of((24, 140, "1l1i"), size=20)
+    strokes = glyphs_of((24, 140, "1l"), size=20)
     fine = level(strokes, 1.0)
     fine.slots.prob[:] *= 0.65
     levels = [fine, *([level(NOTHING, 0.5)] if scale < 0.5 else [])]
