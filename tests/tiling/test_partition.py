@@ -12,7 +12,7 @@ from PIL import Image
 
 from tilewise.records import Page, Pixels
 from tilewise.tiling.config import TilingConfig
-from tilewise.tiling.partition import cut, global_view, join, small_view
+from tilewise.tiling.partition import cut, first_equals, global_view, join, small_view
 
 SMALL = TilingConfig(tile=28)  # one token a tile
 
@@ -108,3 +108,12 @@ def test_small_view_is_antialiased() -> None:
     assert view.shape == (336, 336, 3)
     assert view.min() > 100
     assert view.max() < 160
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
+def test_equal_tiles_are_found_and_others_kept_apart(kinds: list[int]) -> None:
+    stock = np.full((4, 40, 40, 3), 255, np.uint8)
+    stock[1, 39, 39, 2] = 254  # tiles that differ in one value, where few look
+    stock[2, 0, 1, 0] = 254
+    stock[3] = 7
+    assert first_equals(stock[kinds]) == [kinds.index(kind) for kind in kinds]

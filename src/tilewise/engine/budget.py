@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from tilewise.errors import ConfigError, PromptError
 from tilewise.models.reader import Reader
+
+ROOM: Final = 512
+"""Tokens left free for question and answer where a way out is named."""
 
 
 def share_tiles(max_tiles: int, pages: int) -> tuple[int, ...]:
@@ -22,6 +27,15 @@ def share_tiles(max_tiles: int, pages: int) -> tuple[int, ...]:
     return tuple(max(1, share + (page < over)) for page in range(pages))
 
 
+def largest_budget(fits: Callable[[int], bool], least: int, most: int) -> int | None:
+    """The largest number of tiles from ``least`` to ``most`` that fits, None if none does.
+
+    ``fits`` must hold for fewer tiles wherever it holds for more.
+    """
+    count = bisect_right(range(least, most + 1), False, key=lambda tiles: not fits(tiles))
+    return least + count - 1 if count else None
+
+
 def check_context(
     reader: Reader, sizes: Iterable[tuple[int, int]], budget: tuple[int, ...]
 ) -> None:
@@ -33,20 +47,48 @@ def check_context(
         budget: tiles of each page.
 
     Raises:
-        PromptError: they do not; it says how many pages would.
+        PromptError: they do not; it names the largest tile budget with which they would, or how
+            many of the pages would.
     """
+    left = iter(sizes)
+    taken: list[tuple[int, int]] = []
     total = 0
-    for index, ((width, height), max_tiles) in enumerate(zip(sizes, budget, strict=False)):
-        total += len(reader.plan(width, height, max_tiles))
-        if total < reader.context:
-            continue
-        if len(budget) == 1:
-            raise PromptError(
-                f"the page takes {total} tokens at {max_tiles} tiles and {reader.name} holds "
-                f"{reader.context}; allow fewer tiles (--max-tiles)."
-            )
-        raise PromptError(
-            f"{len(budget)} pages are too many for the {reader.context} tokens that "
-            f"{reader.name} holds at once, the first {index} of them fit; choose pages "
-            f"(--pages 1-{max(index, 1)}) or ask about each page on its own (--per-page)."
+    for size, max_tiles in zip(left, budget, strict=False):
+        taken.append(size)
+        total += len(reader.plan(*size, max_tiles))
+        if total >= reader.context:
+            raise PromptError(_too_long(reader, taken, left, budget, total))
+
+
+def _too_long(
+    reader: Reader,
+    taken: list[tuple[int, int]],
+    left: Iterator[tuple[int, int]],
+    budget: tuple[int, ...],
+    total: int,
+) -> str:
+    """What is too long, by how much, and the way out; ``taken`` grows by what is ``left``."""
+    pages, holds = len(budget), f"the {reader.context} tokens that {reader.name} holds"
+    room = reader.context - min(ROOM, reader.context // 4)
+
+    def tokens(tiles: int, count: int) -> int:
+        pairs = zip(taken[:count], share_tiles(tiles, count), strict=True)
+        return sum(len(reader.plan(*size, most)) for size, most in pairs)
+
+    while len(taken) < pages and tokens(len(taken), len(taken)) <= room:
+        taken.append(next(left))
+    most = None
+    if len(taken) == pages:
+        most = largest_budget(lambda n: tokens(n, pages) <= room, pages, sum(budget) - 1)
+    if most is not None:
+        what = f"the page takes {total} tokens" if pages == 1 else f"{pages} pages take too many"
+        return (
+            f"{what} at {sum(budget)} tiles for {holds}; allow at most {most} tiles "
+            f"(--max-tiles {most})."
         )
+    fit = max(1, next(n for n in range(len(taken), -1, -1) if n == 0 or tokens(n, n) <= room))
+    return (
+        f"{pages} pages are too many for {holds} at once, the first {fit} of them fit at one tile "
+        f"each (--max-tiles {fit}); choose pages (--pages 1-{fit}) or ask about each page on its "
+        "own (--per-page)."
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tilewise.engine.budget import share_tiles
+from tilewise.engine.budget import largest_budget, share_tiles
 from tilewise.errors import ConfigError
 from tilewise.models.reader import Footprint, Reader
 
@@ -31,6 +31,7 @@ def needed_bytes(footprint: Footprint, tokens: int, tiles: int, *, rows: int = 1
         (tokens + ANSWER_TOKENS) * footprint.token_bytes * kept_rows
         + tiles * footprint.tile_bytes
         + max(run, footprint.vision_bytes)
+        + footprint.product_bytes
     )
 
 
@@ -63,9 +64,13 @@ def check_memory(
         f"{_gib(needed)} of memory would be needed besides the weights of {reader.name}, and "
         f"{_gib(available_bytes)} are available"
     )
-    for most in range(sum(budget) - 1, len(sizes) - 1, -1):
-        if _needed(reader, sizes, share_tiles(most, len(sizes)), rows) <= available_bytes:
-            raise ConfigError(f"{said}; allow at most {most} tiles (--max-tiles {most}).")
+    most = largest_budget(
+        lambda n: _needed(reader, sizes, share_tiles(n, len(sizes)), rows) <= available_bytes,
+        len(sizes),
+        sum(budget) - 1,
+    )
+    if most is not None:
+        raise ConfigError(f"{said}; allow at most {most} tiles (--max-tiles {most}).")
     fewer = "fewer beams, " if rows > 1 else ""
     raise ConfigError(
         f"{said}, too little for one tile a page; use {fewer}fewer pages or another "

@@ -30,8 +30,8 @@ class Footprint:
     ``weights_bytes``: loaded weights. ``token_bytes``: kept for each token of one row, keys and
     values. ``tile_bytes``: kept for each tile until its prompt has run. ``vision_bytes``: peak of
     the encoder, whose work comes in chunks. ``run_bytes``: activations of each token that the
-    decoder runs at once, of which there are ``run_tokens`` at most. ``devices``: where all this
-    lies.
+    decoder runs at once, of which there are ``run_tokens`` at most. ``product_bytes``: taken by a
+    matrix product for itself, whoever runs it. ``devices``: where all this lies.
     """
 
     weights_bytes: int
@@ -40,6 +40,7 @@ class Footprint:
     vision_bytes: int
     run_bytes: int
     run_tokens: int
+    product_bytes: int = 0
     devices: tuple[torch.device, ...] = (torch.device("cpu"),)
 
 

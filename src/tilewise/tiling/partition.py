@@ -19,6 +19,7 @@ WHITE = 255
 CUBIC_A = -0.75
 """Coefficient of the cubic kernel of the global view, as in the published preprocessing."""
 
+_SAMPLED = 16  # one pixel of so many, across and down
 
 BAND = 256
 """Lines resized at a time; the memory of small bands is used again, that of a page is not."""
@@ -77,6 +78,24 @@ def global_view(canvas: NDArray[Any], tile: int) -> NDArray[np.float32]:
     taps = np.asarray(across).reshape(*rows.shape, tile, -1)
     view = sum(taps[:, k] * w[:, None, None] for k, w in enumerate(row_weights.T))
     return np.asarray(view, np.float32)
+
+
+def first_equals(local: Pixels) -> list[int]:
+    """For each tile (n, tile, tile, 3) the first one that equals it pixel for pixel.
+
+    A page's margins give many blank tiles, and an encoder says the same of each.
+    """
+    alike: dict[bytes, list[int]] = {}
+    firsts = []
+    for index, tile in enumerate(local):
+        # A few of the pixels tell most tiles apart; only those that agree in them are compared.
+        others = alike.setdefault(tile[::_SAMPLED, ::_SAMPLED].tobytes(), [])
+        same = (other for other in others if np.array_equal(local[other], tile))
+        first = next(same, index)
+        if first == index:
+            others.append(index)
+        firsts.append(first)
+    return firsts
 
 
 def small_view(canvas: Pixels, tile: int) -> Pixels:

@@ -218,6 +218,26 @@ def stored_bytes(tensor: Tensor) -> int:
     return sum(stored_bytes(getattr(tensor, name)) for name in names)
 
 
+def widened_bytes(tensors: Iterable[Tensor], dtype: torch.dtype) -> int:
+    """Bytes that a product takes to widen the largest int8 weight among tensors, 0 without any.
+
+    Args:
+        tensors: weights as they run, or their parts.
+        dtype: that is computed in.
+    """
+    sizes = (part.numel() for tensor in tensors for part in _parts(tensor))
+    return max((size * dtype.itemsize for size in sizes), default=0)
+
+
+def _parts(tensor: Tensor) -> Iterator[Tensor]:
+    """The int8 tensors of which a tensor is made."""
+    if hasattr(tensor, "__tensor_flatten__"):
+        for name in tensor.__tensor_flatten__()[0]:
+            yield from _parts(getattr(tensor, name))
+    elif tensor.dtype == torch.int8:
+        yield tensor
+
+
 def checked_split(name: str, weight: Tensor, form: Form) -> tuple[Tensor, ...]:
     """The parts of a weight; raises WeightsError if it holds what is no number."""
     parts = SCHEMES[form].split(weight)

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from torch import Tensor
 
 from tests.models.ixc2.making import (
+    SMALL,
     expected,
     golden_folders,
     golden_prompt,
@@ -29,10 +30,12 @@ from tilewise.cli.main import main
 from tilewise.engine.generate import Limits, generate
 from tilewise.errors import ConfigError
 from tilewise.models.ixc2.keys import QUANTISED
+from tilewise.models.ixc2.memory import footprint
 from tilewise.models.ixc2.model import Ixc2Reader, load_ixc2
+from tilewise.models.ixc2.network import Ixc2
 from tilewise.models.load import load
 from tilewise.weights.files import TensorFiles
-from tilewise.weights.quantised import SCHEMES, Form, pattern, quantise
+from tilewise.weights.quantised import SCHEMES, Form, hollow, pattern, quantise
 
 GOLDEN = pytest.mark.parametrize("folder", golden_folders(), ids=lambda path: path.name)
 LIMITS: dict[Form, tuple[float, float]] = {"int8": (0.06, 0.85), "int4": (0.7, 0.3)}
@@ -134,3 +137,15 @@ def test_a_model_that_is_not_quantised_says_so() -> None:
     result = CliRunner().invoke(main, ["convert", "tilewise-nano", "x", "--quantise", "int8"])
     assert result.exit_code == 1
     assert "is not quantised" in result.output
+
+
+def test_memory_counts_the_copy_that_a_product_widens() -> None:
+    reader = small_reader(dtype=torch.bfloat16)
+    assert reader.footprint().product_bytes == 0
+    quantise(reader.network, QUANTISED, "int8")
+    largest = (24 + 2 * 8) * 24  # qkv, which has more rows than the MLP
+    assert reader.footprint().product_bytes == 2 * largest
+    with torch.device("meta"):
+        network = Ixc2(SMALL).to(torch.bfloat16)
+        hollow(network, QUANTISED, "int8")
+    assert footprint(network).product_bytes == 2 * largest

@@ -10,7 +10,7 @@ import torch
 from tilewise.models.ixc2.network import Ixc2
 from tilewise.models.reader import Footprint
 from tilewise.weights.placement import Part, place
-from tilewise.weights.quantised import stored_bytes
+from tilewise.weights.quantised import stored_bytes, widened_bytes
 from tilewise.weights.room import available_bytes
 
 CHUNK: Final = 2048
@@ -58,7 +58,7 @@ def room(network: Ixc2, devices: Sequence[torch.device]) -> dict[str, int]:
     """What each device has left for weights, keys and values, beside the work on one page."""
     needs = footprint(network)
     run = max(needs.vision_bytes, needs.run_bytes * needs.run_tokens)
-    work = run + _PAGE_VIEWS * needs.tile_bytes
+    work = run + _PAGE_VIEWS * needs.tile_bytes + needs.product_bytes
     left = {str(device): available_bytes([device]) for device in devices}
     return {name: _UNKNOWN if size is None else size - work for name, size in left.items()}
 
@@ -77,7 +77,7 @@ def footprint(network: Ixc2, chunk: int = CHUNK, view_chunk: int = VIEW_CHUNK) -
     tokens = cfg.tiling(1).tokens_per_tile
     kv_width = decoder.kv_heads * decoder.head_size
     hidden = 2 * cfg.merged_width + cfg.projector_width + 2 * decoder.width
-    weights = network.state_dict().values()  # with the parts of quantised weights
+    weights = list(network.state_dict().values())  # with the parts of quantised weights
     return Footprint(
         weights_bytes=sum(map(stored_bytes, weights)),
         token_bytes=2 * decoder.layers * kv_width * item,
@@ -85,6 +85,7 @@ def footprint(network: Ixc2, chunk: int = CHUNK, view_chunk: int = VIEW_CHUNK) -
         vision_bytes=view_chunk * (vision.patches + 1) * (6 * vision.width + 3 * vision.mlp) * item,
         run_bytes=(6 * decoder.width + 4 * kv_width + 3 * decoder.mlp) * item,
         run_tokens=chunk,
+        product_bytes=widened_bytes(weights, network.newline.dtype),
         devices=tuple(dict.fromkeys(weight.device for weight in weights)),
     )
 

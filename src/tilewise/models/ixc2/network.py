@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,6 +19,7 @@ from tilewise.nn.merge import merge_patches
 from tilewise.nn.projector import Projector
 from tilewise.nn.vit import ViT
 from tilewise.records import NEWLINE, VIEW_SEPARATOR, Plan, Tiles
+from tilewise.tiling.partition import first_equals
 
 MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 STD: Final = (0.26862954, 0.26130258, 0.27577711)
@@ -63,22 +67,38 @@ class Ixc2(nn.Module):
     ) -> Tensor:
         """One page → its image sequence as embeddings of the decoder.
 
+        Tiles that are equal pixel for pixel, such as blank margins, pass the encoder once.
+
         Args:
             tiles: the page, cut.
             plan: of its grid.
             chunk: views that run through the encoder at a time; memory grows with it.
-            progress: told how many views a chunk had.
+            progress: told how many views a chunk stands for.
 
         Returns:
             (plan length, decoder width).
         """
         parts = views(pixels(tiles, self.newline.device), tiles.fit.tile)
+        firsts = [0, *(1 + first for first in first_equals(tiles.local))]
+        counts = Counter(firsts)
+        different = list(counts)
         merged = []
-        for start in range(0, len(parts), chunk):
-            merged.append(self.encode(torch.stack(parts[start : start + chunk])))
+        for start in range(0, len(different), chunk):
+            some = different[start : start + chunk]
+            merged.append(self.encode(torch.stack([parts[view] for view in some])))
             if progress is not None:
-                progress(len(merged[-1]))
-        return self.projector(self.arrange(torch.cat(merged), plan))
+                progress(sum(counts[view] for view in some))
+        rows = {view: row for row, view in enumerate(different)}
+        own = moved(plan, [rows[first] for first in firsts])
+        return self.projector(self.arrange(torch.cat(merged), own))
+
+
+def moved(plan: Plan, rows: Sequence[int]) -> Plan:
+    """A plan whose views lie at other places: view ``i`` at ``rows[i]``, several may share one."""
+    entries, size = plan.entries, plan.tokens_per_tile
+    view, token = np.divmod(np.maximum(entries, 0), size)
+    there = np.asarray(rows, np.int32)[view] * size + token
+    return replace(plan, entries=np.where(entries < 0, entries, there).astype(np.int32))
 
 
 def pixels(tiles: Tiles, device: torch.device) -> Tensor:
