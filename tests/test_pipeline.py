@@ -109,9 +109,12 @@ def test_more_pages_than_fit_are_refused_before_one_is_decoded() -> None:
         assert len(first.pages) == 1
 
 
-def test_one_page_of_too_many_tiles_is_refused() -> None:
-    with pytest.raises(PromptError, match=r"at 900 tiles and tiny holds 2000; allow fewer"):
-        said(tiny_page(400, 400).pixels, max_tiles=900)
+def test_one_page_of_too_many_tiles_is_refused_with_the_most_that_fit() -> None:
+    pixels = tiny_page(400, 400).pixels
+    with pytest.raises(PromptError, match=r"at 900 tiles for the 2000 tokens that tiny") as caught:
+        said(pixels, max_tiles=900)
+    most = int(str(caught.value).partition("--max-tiles ")[2].partition(")")[0])
+    assert said(pixels, max_tiles=most, max_new_tokens=1)
 
 
 def test_what_the_range_said_to_fit_does_fit() -> None:

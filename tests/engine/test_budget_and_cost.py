@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.tiny_reader import DIM, LAYERS, TinyReader
-from tilewise.engine.budget import share_tiles
+from tilewise.engine.budget import check_context, share_tiles
 from tilewise.engine.cost import Cost, measure
-from tilewise.errors import ConfigError
+from tilewise.errors import ConfigError, PromptError
 
 
 @given(max_tiles=st.integers(1, 200), pages=st.integers(1, 300))
@@ -48,3 +50,29 @@ def test_memory_grows_with_tokens_and_pixels() -> None:
     cost = Cost(base_s=0.0, token_s=0.0, base_bytes=100, token_bytes=2.0)
     assert cost.memory_bytes(10, 0) == 120
     assert cost.memory_bytes(0, 10) == 190
+
+
+@given(
+    sizes=st.lists(st.tuples(st.integers(8, 90), st.integers(8, 90)), min_size=1, max_size=40),
+    tiles=st.integers(1, 400),
+)
+def test_the_way_out_of_a_full_context_leads_out(sizes: list[tuple[int, int]], tiles: int) -> None:
+    reader = TinyReader()
+    budget = share_tiles(tiles, len(sizes))
+    try:
+        check_context(reader, sizes, budget)
+    except PromptError as err:
+        pages = re.search(r"--pages 1-(\d+)", str(err))
+        most = re.search(r"--max-tiles (\d+)", str(err))
+        chosen = sizes[: int(pages[1])] if pages else sizes
+        assert most is not None
+        check_context(reader, chosen, share_tiles(int(most[1]), len(chosen)))
+        if not pages:
+            assert int(most[1]) < sum(budget)
+
+
+def test_sizes_are_asked_for_no_longer_than_needed() -> None:
+    asked = (size for size in [(90, 90)] * 10_000)
+    with pytest.raises(PromptError, match=r"10000 pages are too many"):
+        check_context(TinyReader(), asked, share_tiles(10, 10_000))
+    assert len(list(asked)) > 9_500
