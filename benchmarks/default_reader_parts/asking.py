@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from benchmarks.default_reader_parts.scores import Share, edits, normal, share
+from benchmarks.default_reader_parts.scores import Ratio, Share, edits, normal, ratio, share
 from tilewise.engine.generate import Limits
 from tilewise.engine.session import Conversation
 from tilewise.models.nano.prompt import UNSUPPORTED_TEXT
@@ -148,6 +148,14 @@ def look_ups(outcomes: Iterable[Outcome], kind: str | None = None) -> list[Outco
 def absent(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Those that ask for something of a known kind that the page does not hold."""
     return [o for o in outcomes if not o.is_answerable and o.kind != "unsupported"]
+
+
+def right_by_page(outcomes: Iterable[Outcome]) -> Ratio:
+    """The share right, with the interval of drawing pages: what is asked of one falls together."""
+    pages: dict[str, list[bool]] = {}
+    for outcome in outcomes:
+        pages.setdefault(outcome.subject, []).append(outcome.is_right)
+    return ratio([sum(p) for p in pages.values()], [len(p) for p in pages.values()])
 
 
 def right(outcomes: Iterable[Outcome]) -> Share:

@@ -8,7 +8,15 @@ from random import Random
 
 import numpy as np
 
-from benchmarks.default_reader_parts.asking import Outcome, Subject, absent, ask, look_ups, right
+from benchmarks.default_reader_parts.asking import (
+    Outcome,
+    Subject,
+    absent,
+    ask,
+    look_ups,
+    right,
+    right_by_page,
+)
 from benchmarks.default_reader_parts.reading import HEAD, Read, read_page, row
 from benchmarks.default_reader_parts.report import (
     Progress,
@@ -117,7 +125,9 @@ def by_form(outcomes: Sequence[Outcome]) -> str:
         whole = right(asked)
         refused = share([o.is_refused for o in asked if o.is_answerable])
         near = share([_is_near(o) for o in asked if o.is_answerable])
-        rows.append([name, percent(whole), interval(whole), percent(refused), percent(near)])
+        rows.append(
+            [name, percent(whole), interval(right_by_page(asked)), percent(refused), percent(near)]
+        )
     return table(head, rows)
 
 

@@ -103,12 +103,11 @@ def percent(part: Share) -> str:
     return f"{100 * part.value:.1f} % ({part.total})" if part.total else "–"
 
 
-def interval(part: Share) -> str:
+def interval(part: Ratio) -> str:
     """The 95 % interval of a share and its standard error, in percent."""
-    if not part.total:
+    if part.value != part.value:
         return "–"
-    low, high = part.interval
-    return f"{100 * low:.1f} to {100 * high:.1f}, se {100 * part.error:.1f}"
+    return f"{100 * part.low:.1f} to {100 * part.high:.1f}, se {100 * part.error:.1f}"
 
 
 def percent_of(part: Ratio) -> str:

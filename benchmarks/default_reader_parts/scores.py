@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 
@@ -49,21 +48,6 @@ class Share:
     def value(self) -> float:
         """The share; not a number where nothing was asked."""
         return self.right / self.total if self.total else float("nan")
-
-    @property
-    def error(self) -> float:
-        """Standard error of the share, answers taken as independent."""
-        return sqrt(self.value * (1 - self.value) / self.total) if self.total else float("nan")
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval."""
-        if not self.total:
-            return float("nan"), float("nan")
-        z2 = 1.96**2 / self.total
-        middle = (self.value + z2 / 2) / (1 + z2)
-        reach = 1.96 * sqrt(self.value * (1 - self.value) / self.total + z2 / 4 / self.total)
-        return middle - reach / (1 + z2), middle + reach / (1 + z2)
 
 
 def share(answers: Sequence[bool]) -> Share:

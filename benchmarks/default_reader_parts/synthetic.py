@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.default_reader_parts.asking import Outcome, absent, ask, look_ups, right
+from benchmarks.default_reader_parts.asking import (
+    Outcome,
+    absent,
+    ask,
+    look_ups,
+    right,
+    right_by_page,
+)
 from benchmarks.default_reader_parts.made import held_out_page
 from benchmarks.default_reader_parts.report import (
     Progress,
@@ -27,8 +34,8 @@ PX_CLASSES = ((0, 12), (12, 16), (16, 24), (24, 1000))
 NOTE = (
     "Right is: equal to the truth after collapsing white space and making typographic quotes and "
     "dashes plain; case counts. Plain is a question in the words of the documentation; the rest "
-    "are paraphrases. Intervals are Wilson's at 95 %, se the standard error, both with questions "
-    "taken as independent. In brackets: number of questions."
+    "are paraphrases. Intervals (95 %) and se, the standard error, are those of drawing pages "
+    "again. In brackets: number of questions."
 )
 
 Test = Callable[[Outcome], bool]
@@ -75,7 +82,14 @@ def _kind_row(kind: str, asked: Sequence[Outcome]) -> list[str]:
     wanted = f"{WANTED[kind]} %" if kind in WANTED else ""
     whole = right(asked)
     refused = share([o.is_refused for o in asked])
-    return [kind, wanted, percent(whole), interval(whole), *_splits(asked), percent(refused)]
+    return [
+        kind,
+        wanted,
+        percent(whole),
+        interval(right_by_page(asked)),
+        *_splits(asked),
+        percent(refused),
+    ]
 
 
 def _splits(asked: Sequence[Outcome]) -> list[str]:
@@ -109,7 +123,7 @@ def refusals(outcomes: Sequence[Outcome]) -> str:
 
 def _refusal_row(name: str, says: str, wanted: str, asked: Sequence[Outcome]) -> list[str]:
     whole = right(asked)
-    return [name, says, wanted, percent(whole), interval(whole), *_splits(asked)]
+    return [name, says, wanted, percent(whole), interval(right_by_page(asked)), *_splits(asked)]
 
 
 def class_name(low: float, high: float, unit: str) -> str:

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from default_model.cases import Asked, Case, kind_index, oracle_cases
 from default_model.clock import Clock, ramp_down, say
-from default_model.encoder_stage import save_atomically
 from default_model.muon import Muon
+from default_model.state import resume, save
 from tilewise.models.nano.alphabet import ANSWER, COPY, NOT_FOUND, QUESTION, UNSUPPORTED, encode
 from tilewise.models.nano.config import DecoderConfig
 from tilewise.models.nano.decoder import Decoder, Feedback, feedback
@@ -135,14 +135,9 @@ def train_decoder(work: Path, minutes: float, seed: int, name: str = "decoder") 
     model = Decoder(DecoderConfig())
     optimizer = Muon(model, PEAK_LR)
     state_file = work / f"{name}.pt"
-    step, used, bonus = 0, 0.0, 0.0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        model.load_state_dict(state["model"])
-        if state["stage_minutes"] == minutes:
-            optimizer.load_state_dict(state["optimizer"])
-            step, used, bonus = state["step"], state["used_min"], state["bonus"]
-    clock = Clock(minutes, used)
+    before = resume(state_file, model, optimizer, minutes)
+    step, bonus = before.step, before.bonus
+    clock = Clock(minutes, before.used_min)
     held = list(islice(oracle_cases(9001, "test", most_tiles=16, count=10), 24))
     size = 0
     stream: Iterator[Case] = iter(())
@@ -171,11 +166,7 @@ def train_decoder(work: Path, minutes: float, seed: int, name: str = "decoder") 
                 f"step {step} size {size} first {mean_first:.3f}; " + table(right),
             )
             say(work, name, clock, "held " + table(evaluate(model, held)))
-            save_atomically(
-                {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
-                 "bonus": bonus, "used_min": clock.used_min, "stage_minutes": minutes},
-                state_file,
-            )  # fmt: skip
+            save(state_file, model, optimizer, clock, step, bonus)
 
 
 def step_on(model: Decoder, optimizer: Muon, stream: Iterator[Case], noise: Random) -> Result:

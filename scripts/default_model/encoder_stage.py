@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from default_model.clock import Clock, ramp_down, say
 from default_model.crew import Crew
 from default_model.muon import Muon
+from default_model.state import resume, save
 from default_model.tiles import Tile, mixed_tiles, synthetic_tiles
 from tilewise.models.nano.config import EncoderConfig
 from tilewise.models.nano.encoder import Dense, Encoder
@@ -97,21 +98,17 @@ def train_encoder(
     )
     optimizer = Muon(encoder, PEAK_LR * lr_factor, hidden_lr=HIDDEN_LR * lr_factor, momentum=0.9)
     state_file = work / f"{name}.pt"
-    step, used = 0, 0.0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        encoder.load_state_dict(state["model"])
-        if state["stage_minutes"] == minutes:
-            optimizer.load_state_dict(state["optimizer"])
-            step, used = state["step"], state["used_min"]
-    clock = Clock(minutes, used, processes=crew.size)
+    before = resume(state_file, encoder, optimizer, minutes)
+    step = before.step
+    clock = Clock(minutes, before.used_min, processes=crew.size)
     held = {
         "seen fonts": list(islice(synthetic_tiles(7001, test=True), 24)),
         "unseen font": list(islice(synthetic_tiles(7002, test=True, unseen_font=True), 24)),
     }
     stream = mixed_tiles(seed + step + 100_003 * crew.rank, real)
     # Not the clock's share: the crew must agree to the bit on when to report.
-    mean_loss, last_said, share = 0.0, used / minutes, used / minutes
+    share = before.used_min / minutes
+    mean_loss, last_said = 0.0, share
     while share < 1.0:
         warm_up = min(1.0, (step + 1) / 50)
         optimizer.groups[0]["lr_factor"] = warm_up * ramp_down(share, 0.2, 0.02)
@@ -137,16 +134,4 @@ def train_encoder(
                 f"{k} " + " ".join(f"{a} {b:.3f}" for a, b in v.items()) for k, v in report.items()
             )
             say(work, name, clock, f"step {step} loss {mean_loss:.3f}; {shown}")
-            save_atomically(
-                {"model": encoder.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
-                 "used_min": clock.used_min, "stage_minutes": minutes},
-                state_file,
-            )  # fmt: skip
-
-
-def save_atomically(state: dict[str, object], path: Path) -> None:
-    """Write a state file so that a kill leaves the old one or the new one, never a half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
+            save(state_file, encoder, optimizer, clock, step)

@@ -15,9 +15,9 @@ import torch
 from default_model.cases import Case, oracle_cases
 from default_model.clock import Clock, ramp_down, say
 from default_model.decoder_stage import evaluate, step_on, table
-from default_model.encoder_stage import save_atomically
 from default_model.muon import Muon
 from default_model.rendered import real_cases, rendered_cases
+from default_model.state import resume, save
 from tilewise.models.nano.config import DecoderConfig, EncoderConfig, ProofConfig
 from tilewise.models.nano.decoder import Decoder
 from tilewise.models.nano.encoder import Encoder
@@ -54,16 +54,11 @@ def train_joint(work: Path, minutes: float, seed: int, real: Path | None) -> Non
     proof.load_state_dict(torch.load(work / "proof.pt", weights_only=True)["model"])
     optimizer = Muon(model, PEAK_LR)
     state_file = work / "joint_decoder.pt"
-    step, used = 0, 0.0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        model.load_state_dict(state["model"])
-        if state["stage_minutes"] == minutes:
-            optimizer.load_state_dict(state["optimizer"])
-            step, used = state["step"], state["used_min"]
-    else:
+    before = resume(state_file, model, optimizer, minutes)
+    step = before.step
+    if not state_file.exists():
         model.load_state_dict(torch.load(work / "decoder.pt", weights_only=True)["model"])
-    clock = Clock(minutes, used)
+    clock = Clock(minutes, before.used_min)
     held = list(islice(rendered_cases(eyes, proof, 9002, "test", most_tiles=16, count=10), 24))
     stream, noise = mixed_cases(eyes, proof, seed * 1000 + step, real), Random(seed + step)
     right: dict[str, list[float]] = defaultdict(list)
@@ -81,8 +76,4 @@ def train_joint(work: Path, minutes: float, seed: int, real: Path | None) -> Non
             last_said = clock.used_min
             say(work, "joint", clock, f"step {step} first {mean_first:.3f}; {table(right)}")
             say(work, "joint", clock, "held " + table(evaluate(model, held)))
-            save_atomically(
-                {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
-                 "used_min": clock.used_min, "stage_minutes": minutes},
-                state_file,
-            )  # fmt: skip
+            save(state_file, model, optimizer, clock, step)

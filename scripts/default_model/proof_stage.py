@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from default_model.clock import Clock, ramp_down, say
-from default_model.encoder_stage import save_atomically
 from default_model.muon import Muon
 from default_model.rendered import drawn, pair
+from default_model.state import resume, save
 from tilewise.models.nano.alphabet import classes_of
 from tilewise.models.nano.config import EncoderConfig, ProofConfig
 from tilewise.models.nano.detect import Detections, Level, candidates, detect
@@ -165,14 +165,9 @@ def train_proof(work: Path, minutes: float, seed: int, real: Path | None) -> Non
     model = Proofreader(ProofConfig())
     optimizer = Muon(model, PEAK_LR)
     state_file = work / "proof.pt"
-    step, used = 0, 0.0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        model.load_state_dict(state["model"])
-        if state["stage_minutes"] == minutes:
-            optimizer.load_state_dict(state["optimizer"])
-            step, used = state["step"], state["used_min"]
-    clock = Clock(minutes, used)
+    before = resume(state_file, model, optimizer, minutes)
+    step = before.step
+    clock = Clock(minutes, before.used_min)
     held = list(islice(pages(eyes, 9003, None, "test"), 30))
     stream, rng = pages(eyes, seed * 1000 + step, real), Random(seed + step)
     kept: list[Proof] = []
@@ -196,8 +191,4 @@ def train_proof(work: Path, minutes: float, seed: int, real: Path | None) -> Non
             model.eval()
             say(work, "proof", clock, f"step {step} loss {mean_loss:.3f}; {report(model, held)}")
             model.train()
-            save_atomically(
-                {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
-                 "used_min": clock.used_min, "stage_minutes": minutes},
-                state_file,
-            )  # fmt: skip
+            save(state_file, model, optimizer, clock, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -10,10 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.default_reader_parts.asking import Outcome, absent, is_plain, look_ups
+from benchmarks.default_reader_parts.asking import (
+    Outcome,
+    absent,
+    is_plain,
+    look_ups,
+    right_by_page,
+)
 from benchmarks.default_reader_parts.made import held_out_page
 from benchmarks.default_reader_parts.report import Report
-from benchmarks.default_reader_parts.scores import Share, edits, lost_and_invented, normal, ratio
+from benchmarks.default_reader_parts.scores import edits, lost_and_invented, normal, ratio
 from tilewise.models.nano.prompt import NOT_FOUND_TEXT, UNSUPPORTED_TEXT
 from tilewise.synth.facts import Question
 from tilewise.synth.phrasing import PLAIN, fill, phrase
@@ -49,9 +56,13 @@ def test_lost_and_invented_characters_are_counted_whatever_their_order() -> None
     assert lost_and_invented("b a x", "a b c c") == (2, 1)
 
 
-def test_wilson_interval_is_that_of_the_textbook() -> None:
-    low, high = Share(8, 10).interval
-    assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
+def test_questions_of_one_page_count_as_one_draw_in_the_interval() -> None:
+    pages = [("a", True), ("b", False), ("c", True), ("d", False)]
+    one = [replace(_outcome("value", "x", "x" if ok else "y"), subject=n) for n, ok in pages]
+    single, many = right_by_page(one), right_by_page(one * 50)
+    assert single.value == many.value == 0.5
+    assert (many.low, many.high) == (single.low, single.high)
+    assert many.low < 0.2
 
 
 def test_a_ratio_is_of_sums_and_lies_in_its_interval() -> None:
