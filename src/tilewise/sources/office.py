@@ -1,0 +1,258 @@
+"""Office documents, spreadsheets, slides and drawings, turned into PDF by LibreOffice.
+
+The program runs without a window, with a profile of its own in a temporary folder, under limits
+of time and memory, with macros off and no way to the network. Its PDF is kept in memory while the
+source is open, and goes through ``PdfSource`` from there.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import shutil
+import zipfile
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, Final
+from xml.parsers.expat import ExpatError
+from xml.sax.saxutils import escape
+
+from tilewise.errors import SourceError
+from tilewise.sources.csv_sheet import MAX_CSV_BYTES, decoded, write_sheet
+from tilewise.sources.office_kinds import delimiter_of
+from tilewise.sources.pdf import PdfSource
+from tilewise.sources.program import Limits, find_program, run_program, work_folder
+from tilewise.sources.spreadsheet import fit_sheets
+
+_log = logging.getLogger(__name__)
+
+MAX_OFFICE_PAGES: Final = 1000
+"""Most pages that one file is turned into; what follows is left out, with a warning."""
+
+MAX_OFFICE_BYTES: Final = 256 << 20
+"""Largest file that is handed to LibreOffice."""
+
+LIMITS: Final = Limits(seconds=120, memory_bytes=2 << 30)
+"""What each run may use; a spreadsheet takes two runs."""
+
+PROGRAM_NAMES: Final = (
+    "soffice",
+    "libreoffice",
+    "/usr/lib/libreoffice/program/soffice",
+    "/opt/libreoffice/program/soffice",
+    "/snap/bin/libreoffice",
+    "/Applications/LibreOffice.app/Contents/MacOS/soffice",
+)
+PROGRAM_VARIABLE: Final = "TILEWISE_SOFFICE"
+_INSTALL: Final = (
+    "install LibreOffice (Debian: apt-get install libreoffice-calc-nogui "
+    "libreoffice-impress-nogui libreoffice-writer-nogui)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Filters:
+    """Ending of the file, LibreOffice's names for how to read it and how to write the PDF."""
+
+    ending: str
+    read: str
+    write: str = "writer_pdf_Export"
+
+
+FILTERS: Final[dict[str, _Filters]] = {
+    "DOCX": _Filters(ending="docx", read="MS Word 2007 XML"),
+    "DOC": _Filters(ending="doc", read="MS Word 97"),
+    "ODT": _Filters(ending="odt", read="writer8"),
+    "RTF": _Filters(ending="rtf", read="Rich Text Format"),
+    "TXT": _Filters(ending="txt", read="Text (encoded):UTF8"),
+    "XLSX": _Filters(ending="xlsx", read="Calc MS Excel 2007 XML", write="calc_pdf_Export"),
+    "XLSB": _Filters(ending="xlsb", read="Calc MS Excel 2007 Binary", write="calc_pdf_Export"),
+    "XLS": _Filters(ending="xls", read="MS Excel 97", write="calc_pdf_Export"),
+    "ODS": _Filters(ending="ods", read="calc8", write="calc_pdf_Export"),
+    "CSV": _Filters(
+        ending="csv", read="OpenDocument Spreadsheet Flat XML", write="calc_pdf_Export"
+    ),
+    "PPTX": _Filters(
+        ending="pptx", read="Impress MS PowerPoint 2007 XML", write="impress_pdf_Export"
+    ),
+    "PPT": _Filters(ending="ppt", read="MS PowerPoint 97", write="impress_pdf_Export"),
+    "ODP": _Filters(ending="odp", read="impress8", write="impress_pdf_Export"),
+    "ODG": _Filters(ending="odg", read="draw8", write="draw_pdf_Export"),
+    "SVG": _Filters(
+        ending="svg", read="SVG - Scalable Vector Graphics Draw", write="draw_pdf_Export"
+    ),
+}
+"""Kinds that go through LibreOffice."""
+
+_SHEETS: Final = ("XLSX", "XLSB", "XLS", "ODS")
+
+_SETTINGS: Final = (
+    # (path, name, value): nothing in a file runs, and nothing is fetched
+    ("org.openoffice.Office.Common/Security/Scripting", "MacroSecurityLevel", "3"),
+    ("org.openoffice.Office.Common/Security/Scripting", "DisableMacrosExecution", "true"),
+    ("org.openoffice.Office.Common/Security/Scripting", "BlockUntrustedRefererLinks", "true"),
+    ("org.openoffice.Office.Common/Misc", "FirstRun", "false"),
+    ("org.openoffice.Office.Common/Save/Document", "CreateBackup", "false"),
+    ("org.openoffice.Office.Calc/Content/Update", "Link", "2"),
+    ("org.openoffice.Office.Writer/Content/Update", "Link", "2"),
+    # any request goes to a proxy that is not there
+    ("org.openoffice.Inet/Settings", "ooInetProxyType", "2"),
+    ("org.openoffice.Inet/Settings", "ooInetHTTPProxyName", "127.0.0.1"),
+    ("org.openoffice.Inet/Settings", "ooInetHTTPProxyPort", "9"),
+    ("org.openoffice.Inet/Settings", "ooInetHTTPSProxyName", "127.0.0.1"),
+    ("org.openoffice.Inet/Settings", "ooInetHTTPSProxyPort", "9"),
+    ("org.openoffice.Inet/Settings", "ooInetNoProxy", ""),
+)
+
+
+def open_office(file: BinaryIO, name: str, kind: str, *, limits: Limits = LIMITS) -> PdfSource:
+    """Turn a file into PDF and open that; ``file`` is read and closed.
+
+    Args:
+        file: the file, at its start.
+        name: what messages call it.
+        kind: a key of ``FILTERS``.
+        limits: of each run of LibreOffice.
+
+    Raises:
+        MissingExtraError: LibreOffice is not there.
+        SourceError: the file is too large, LibreOffice cannot read it or needs too long, or there
+            is no room for temporary files.
+    """
+    with file:
+        program = find_program(PROGRAM_NAMES, PROGRAM_VARIABLE, _INSTALL)
+        with work_folder(name) as folder:
+            run = _Run(program, folder, name, kind, limits)
+            return _opened(run.pdf(_copied(file, folder, name, kind)), name)
+
+
+def _copied(file: BinaryIO, folder: Path, name: str, kind: str) -> Path:
+    """The file in the work folder; CSV and text in a form that leaves nothing to guess."""
+    limit = MAX_CSV_BYTES if kind in ("CSV", "TXT") else MAX_OFFICE_BYTES
+    path = folder / f"page.{FILTERS[kind].ending}"
+    if kind not in ("CSV", "TXT"):
+        with path.open("wb") as copy:
+            shutil.copyfileobj(file, copy, 1 << 20)
+        size = path.stat().st_size
+    else:
+        data = file.read(limit + 1)
+        size = len(data)
+        if size <= limit:
+            _write_text(data, path, name, kind)
+    if size > limit:
+        raise SourceError(
+            f"{name}: the {kind} file has over {limit >> 20} MiB, the most that is converted; "
+            "split it."
+        )
+    return path
+
+
+def _write_text(data: bytes, path: Path, name: str, kind: str) -> None:
+    if kind == "TXT":
+        path.write_text(decoded(data), encoding="utf-8")
+        return
+    try:
+        sample = decoded(data[:65536]).encode()
+        write_sheet(data, delimiter_of(sample) or _likely(sample), path)
+    except (csv.Error, ValueError) as err:
+        raise SourceError(f"{name}: the CSV file cannot be read as a table: {err}.") from err
+
+
+def _likely(sample: bytes) -> str:
+    """The commonest delimiter of a table whose rows differ in length."""
+    return max("\t;,|", key=lambda sign: sample.count(sign.encode()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """LibreOffice at work on one file."""
+
+    program: str
+    folder: Path
+    name: str
+    kind: str
+    limits: Limits
+
+    def pdf(self, path: Path) -> Path:
+        """Convert; a spreadsheet goes by .ods, where its pages are made to fit."""
+        filters = FILTERS[self.kind]
+        _write_profile(self.folder / "profile")
+        if self.kind not in _SHEETS:
+            return self._converted(path, filters.read, "pdf", filters.write)
+        plain = self._converted(path, filters.read, "ods", "calc8", folder=self.folder / "plain")
+        fitted = self.folder / "fitted.ods"
+        try:
+            fit_sheets(plain, fitted)
+        except (ValueError, KeyError, ExpatError, zipfile.BadZipFile) as err:
+            raise SourceError(
+                f"{self.name}: the sheets cannot be fitted to pages ({err}); save the file again "
+                "in an office program."
+            ) from err
+        return self._converted(fitted, "calc8", "pdf", filters.write)
+
+    def _converted(
+        self, path: Path, read: str, ending: str, write: str, folder: Path | None = None
+    ) -> Path:
+        target = (folder or self.folder) / f"{path.stem}.{ending}"
+        options = ""
+        if ending == "pdf":
+            pages = {"PageRange": {"type": "string", "value": f"1-{MAX_OFFICE_PAGES + 1}"}}
+            options = ":" + json.dumps(pages)
+        outcome = run_program(
+            [
+                self.program,
+                f"-env:UserInstallation={(self.folder / 'profile').as_uri()}",
+                "--headless", "--norestore", "--nologo", "--nodefault", "--nolockcheck",
+                "--nofirststartwizard",
+                f"--infilter={read}",
+                "--convert-to", f"{ending}:{write}{options}",
+                "--outdir", str(target.parent),
+                str(path),
+            ],
+            self.folder,
+            self.limits,
+        )  # fmt: skip
+        if outcome.is_over_time:
+            raise SourceError(
+                f"{self.name}: LibreOffice needed over {self.limits.seconds:g} s for this "
+                f"{self.kind} file and was stopped; split it."
+            )
+        if not target.is_file() or not target.stat().st_size:
+            _log.info("%s: LibreOffice ended with %d: %s", self.name, outcome.code, outcome.output)
+            raise SourceError(
+                f"{self.name}: LibreOffice cannot turn this {self.kind} file into pages; it is "
+                "damaged, locked or needs over "
+                f"{self.limits.memory_bytes >> 20} MiB of memory. Open it in an office program and "
+                "save it again."
+            )
+        return target
+
+
+def _write_profile(folder: Path) -> None:
+    """A profile that holds our settings and nothing else."""
+    items = "".join(
+        f'<item oor:path="/{path}"><prop oor:name="{name}" oor:op="fuse"><value>{escape(value)}'
+        "</value></prop></item>\n"
+        for path, name, value in _SETTINGS
+    )
+    (folder / "user").mkdir(parents=True)
+    (folder / "user" / "registrymodifications.xcu").write_text(
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<oor:items xmlns:oor="http://openoffice.org/2001/registry" '
+        'xmlns:xs="http://www.w3.org/2001/XMLSchema" '
+        f'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n{items}</oor:items>\n',
+        encoding="utf-8",
+    )
+
+
+def _opened(path: Path, name: str) -> PdfSource:
+    source = PdfSource(BytesIO(path.read_bytes()), name)
+    if source.count > MAX_OFFICE_PAGES:
+        source.count = MAX_OFFICE_PAGES
+        _log.warning(
+            "%s has over %s pages; the first %s are shown, the rest is left out.",
+            name, f"{MAX_OFFICE_PAGES:,}", f"{MAX_OFFICE_PAGES:,}",
+        )  # fmt: skip
+    return source

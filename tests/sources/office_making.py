@@ -1,0 +1,142 @@
+"""Office files made in the test run: by hand, by openpyxl, and the rest by LibreOffice."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import zipfile
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import openpyxl
+import pytest
+from openpyxl.chart import BarChart, Reference
+
+from tilewise.sources.source import Source
+
+HAS_OFFICE = shutil.which("soffice") is not None
+
+needs_office = pytest.mark.skipif(
+    not HAS_OFFICE, reason="no soffice on the path; make system installs it"
+)
+
+_OOXML_MAIN = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+
+
+def zipped(members: dict[str, bytes | str]) -> bytes:
+    """A zip file, compressed, in the order given."""
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def docx(*paragraphs: str, extra: dict[str, bytes | str] | None = None, body: str = "") -> bytes:
+    """A Word file; ``body`` is more WordprocessingML, ``extra`` more members."""
+    w = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    text = "".join(f"<w:p><w:r><w:t>{escape(line)}</w:t></w:r></w:p>" for line in paragraphs)
+    package = "http://schemas.openxmlformats.org/package/2006"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    return zipped(
+        {
+            "[Content_Types].xml": f'<Types xmlns="{package}/content-types">'
+            '<Default Extension="rels" '
+            'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+            '<Default Extension="xml" ContentType="application/xml"/>'
+            f'<Override PartName="/word/document.xml" ContentType="{_OOXML_MAIN}"/></Types>',
+            "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
+            f'Type="{office}/officeDocument" Target="word/document.xml"/></Relationships>',
+            "word/document.xml": f'<w:document xmlns:w="{w}" xmlns:r="{office}">'
+            f"<w:body>{text}{body}</w:body></w:document>",
+            **(extra or {}),
+        }
+    )
+
+
+def workbook(cols: int = 40, rows: int = 30) -> bytes:
+    """Three sheets: one wide, one with a chart, one hidden."""
+    book = openpyxl.Workbook()
+    wide = book.active
+    assert wide is not None
+    wide.title = "Wide"
+    for row in range(1, rows + 1):
+        wide.append([f"r{row}c{col}" for col in range(1, cols + 1)])
+    wide.print_area = "A1:B3"
+    figures = book.create_sheet("Figures")
+    for line in (("Town", "Rain"), ("Elgin", 31), ("Corvo", 158), ("Farrow", 74)):
+        figures.append(line)
+    chart = BarChart()
+    chart.title = "Rainfall"
+    chart.add_data(Reference(figures, min_col=2, min_row=1, max_row=4), titles_from_data=True)
+    chart.set_categories(Reference(figures, min_col=1, min_row=2, max_row=4))
+    figures.add_chart(chart, "D2")
+    hidden = book.create_sheet("Hidden")
+    hidden["A1"] = "unseen"
+    hidden.sheet_state = "hidden"
+    file = BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+RTF = rb"{\rtf1\ansi\deff0{\fonttbl{\f0 Liberation Serif;}}\f0\fs24 Minutes of the meeting\par}"
+
+SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="200">'
+    '<rect x="150" y="0" width="150" height="200" fill="#c81e28"/>'
+    '<text x="20" y="60" font-size="24">Lighthouse</text></svg>'
+)
+
+_OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+_SLIDES = f"""<?xml version="1.0" encoding="UTF-8"?>
+<office:document office:version="1.3"
+ office:mimetype="application/vnd.oasis.opendocument.presentation" xmlns:office="{_OFFICE}"
+ xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0"
+ xmlns:style="urn:oasis:names:tc:opendocument:xmlns:style:1.0"
+ xmlns:svg="urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0"
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0">
+<office:master-styles><style:master-page style:name="M"/></office:master-styles>
+<office:body><office:presentation>%s</office:presentation></office:body></office:document>"""
+_SLIDE = (
+    '<draw:page draw:name="p{n}" draw:master-page-name="M"><draw:frame svg:x="2cm" svg:y="2cm" '
+    'svg:width="15cm" svg:height="3cm"><draw:text-box><text:p>{text}</text:p></draw:text-box>'
+    "</draw:frame></draw:page>"
+)
+
+
+def flat_slides(*texts: str) -> bytes:
+    """Slides as one XML file (.fodp), from which LibreOffice makes the other kinds."""
+    slides = (_SLIDE.format(n=n, text=escape(text)) for n, text in enumerate(texts, 1))
+    return (_SLIDES % "".join(slides)).encode()
+
+
+@cache
+def converted(data: bytes, ending: str, wanted: str) -> bytes:
+    """A file saved as another kind by LibreOffice."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"made.{ending}"
+        path.write_bytes(data)
+        argv = ["soffice", f"-env:UserInstallation={Path(folder).as_uri()}/p", "--headless"]
+        argv += ["--convert-to", wanted, "--outdir", f"{folder}/out", str(path)]
+        subprocess.run(argv, check=True, capture_output=True, timeout=300)
+        return Path(folder, "out", f"made.{wanted}").read_bytes()
+
+
+def texts_of(source: Source) -> list[str]:
+    """Text layer of each page of a source that is a PDF inside."""
+    from tilewise.sources.pdf import PdfSource
+
+    assert isinstance(source, PdfSource)
+    document = source._document
+    texts = []
+    for index in range(source.count):
+        page = document[index]
+        layer = page.get_textpage()
+        texts.append(layer.get_text_bounded())
+        layer.close()
+        page.close()
+    return texts
