@@ -18,7 +18,7 @@ from tilewise.engine.sampling import SamplingConfig
 from tilewise.engine.session import Conversation, check_question
 from tilewise.errors import SourceError
 from tilewise.models.folders import DEFAULT
-from tilewise.models.load import Dtype, load
+from tilewise.models.load import AUTO, Dtype, load
 from tilewise.models.reader import Progress, Reader
 from tilewise.records import Page, Piece
 from tilewise.sources.pages import SourceLike, open_source
@@ -33,7 +33,7 @@ def ask(
     *,
     model: str | Path | Reader = DEFAULT,
     dtype: Dtype | None = None,
-    device: str = "cpu",
+    device: str = AUTO,
     max_tiles: int | None = None,
     pages: str | None = None,
     per_page: bool = False,
@@ -57,7 +57,8 @@ def ask(
         max_new_tokens: where to cut the answer; default 4096.
         sampling: temperature, seed, beams and so on; default, always the most probable.
         password: opens encrypted PDFs.
-        progress: called with (stage, done, total); stages are sources, tiles, prefill, answer.
+        progress: called with (stage, done, total); stages are MiB fetched, weights (in MiB),
+            sources, tiles, prefill, answer.
 
     Yields:
         Text that joins to the answer; with ``per_page`` a newline between two answers.
@@ -71,7 +72,9 @@ def ask(
         opened = [
             stack.enter_context(open_source(item, password=password)) for item in _listed(sources)
         ]
-        reader = load(model, dtype=dtype, device=device) if isinstance(model, str | Path) else model
+        reader = model
+        if isinstance(reader, str | Path):
+            reader = load(reader, dtype=dtype, device=device, progress=progress)
         talks = converse(
             opened,
             reader,

@@ -15,7 +15,7 @@ from tests.engine.tiny_reader import TinyReader
 from tilewise.cli.main import main
 from tilewise.models.load import FAMILIES
 
-FAMILIES["tiny"] = lambda folder, *, dtype, devices: TinyReader(
+FAMILIES["tiny"] = lambda folder, *, dtype, devices, progress: TinyReader(
     hurry=float(os.environ.get("TINY_HURRY", "0.3")),
     context=int(os.environ.get("TINY_CONTEXT", "2000")),
 )

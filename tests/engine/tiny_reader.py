@@ -246,7 +246,11 @@ def tiny_page(width: int = 20, height: int = 12, seed: int = 0, name: str = "pag
 
 
 def load_tiny(
-    folder: Path, *, dtype: torch.dtype | None, devices: tuple[torch.device, ...]
+    folder: Path,
+    *,
+    dtype: torch.dtype | None,
+    devices: tuple[torch.device, ...],
+    progress: Progress | None,
 ) -> TinyReader:
     """Stand in for a family's loader; the folder's name is not looked at."""
     return TinyReader().to(dtype=dtype, device=devices[0])

@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+import tilewise
 from tests.engine.tiny_reader import TinyReader, load_tiny
 from tilewise.errors import ConfigError, WeightsError
 from tilewise.models import folders
@@ -95,6 +97,21 @@ def test_device_names_stand_for_what_is_here(monkeypatch: pytest.MonkeyPatch) ->
     assert devices("auto") == devices("cpu") == (cpu,)
     with pytest.raises(ConfigError, match=r"device is 'cuda'; here it can be auto, cpu\. "):
         devices("cuda")
+
+
+def test_by_default_a_reader_runs_on_what_is_here(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[torch.device, ...]] = []
+
+    def noted(*args: object, **named: Any) -> TinyReader:
+        asked.append(named["devices"])
+        return TinyReader()
+
+    monkeypatch.setitem(FAMILIES, "tiny", noted)
+    load("mine")
+    assert asked == [devices("auto")]
+    assert tilewise.load().name == "tilewise-nano"  # on the CPU, whatever else is here
 
 
 def test_the_default_reader_says_what_it_runs_on() -> None:

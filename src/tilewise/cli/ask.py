@@ -61,7 +61,11 @@ class AskOptions:
     help="What to keep weights in.  [default: as the model has them]",
 )
 @click.option(
-    "--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1 or auto."
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="auto takes a GPU where there is one; or cpu, cuda, cuda:1.",
 )
 @click.option("--max-tiles", type=click.IntRange(min=1), help="Tile budget of all pages together.")
 @click.option("--pages", metavar="RANGE", help="Pages of each source, e.g. 1-3,7.  [default: all]")
@@ -149,7 +153,12 @@ def _ask_opened(
     count = len(places(opened, settings.pages)) if settings.per_page else 1
     talks = converse(
         opened,
-        load(settings.model or DEFAULT, dtype=settings.dtype, device=settings.device),
+        load(
+            settings.model or DEFAULT,
+            dtype=settings.dtype,
+            device=settings.device,
+            progress=progress,
+        ),
         max_tiles=settings.max_tiles,
         pages=settings.pages,
         per_page=settings.per_page,

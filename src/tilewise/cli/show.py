@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from tilewise.cli.files import check_picture_path, numbered, save_picture
+from tilewise.cli.web import web_options
 
 if TYPE_CHECKING:
     from tilewise.engine.cost import Cost
     from tilewise.engine.session import Conversation
+    from tilewise.models.load import Dtype
+    from tilewise.sources.web_options import WebOptions
 
 
 @click.command()
@@ -26,18 +29,28 @@ if TYPE_CHECKING:
     help="Picture to write; several pages are numbered.",
 )
 @click.option("--model", metavar="NAME", help="A name from `tilewise models`, or a folder.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    help="What to keep weights in.  [default: as the model has them]",
+)
+@click.option("--device", default="auto", show_default=True, metavar="NAME", help="As for ask.")
 @click.option("--max-tiles", type=click.IntRange(min=1), help="Tile budget of each page.")
 @click.option("--pages", metavar="RANGE", default="1", show_default=True, help="E.g. 1-3,7.")
 @click.option("--password", metavar="TEXT", help="Opens an encrypted PDF.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
+@web_options
 def show(
     source: str,
     output: Path,
     model: str | None,
+    dtype: Dtype | None,
+    device: str,
     max_tiles: int | None,
     pages: str,
     password: str | None,
     threads: int | None,
+    web: WebOptions,
 ) -> None:
     """Draw the tiles, padding and global view of SOURCE, and say what asking will cost.
 
@@ -53,9 +66,9 @@ def show(
 
     use_threads(threads)
     with ExitStack() as stack:
-        opened = stack.enter_context(open_named(source, password))
+        opened = stack.enter_context(open_named(source, password, web))
         count = len(places([opened], pages))
-        reader = load(model or DEFAULT)
+        reader = load(model or DEFAULT, dtype=dtype, device=device)
         cost = measure(reader)
         talks = converse([opened], reader, max_tiles=max_tiles, pages=pages, per_page=True)
         for index, talk in enumerate(talks):

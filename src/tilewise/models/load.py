@@ -9,8 +9,11 @@ import torch
 
 from tilewise.errors import ConfigError, WeightsError
 from tilewise.models.folders import DEFAULT, find
-from tilewise.models.reader import Reader
+from tilewise.models.reader import Progress, Reader
 from tilewise.weights.files import CONFIG, read_config
+
+AUTO: Final = "auto"
+"""The device's name that stands for what is here: GPUs first, then the CPU."""
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 """What weights can be kept in, by name."""
@@ -27,38 +30,50 @@ class Loader(Protocol):
 
     ``dtype`` is what to keep weights in, None for the family's own choice. ``devices`` are those
     it may use: on the first of them it takes prompts; more than one where layers may be split.
+    ``progress`` is told ("weights", MiB read, MiB in all).
     """
 
     def __call__(
-        self, folder: Path, *, dtype: torch.dtype | None, devices: tuple[torch.device, ...]
+        self,
+        folder: Path,
+        *,
+        dtype: torch.dtype | None,
+        devices: tuple[torch.device, ...],
+        progress: Progress | None,
     ) -> Reader:
         """Load the folder; raises WeightsError, or ConfigError for what it cannot run on."""
 
 
 def load(
-    name_or_folder: str | Path = DEFAULT, *, dtype: Dtype | None = None, device: str = "cpu"
+    name_or_folder: str | Path = DEFAULT,
+    *,
+    dtype: Dtype | None = None,
+    device: str = AUTO,
+    progress: Progress | None = None,
 ) -> Reader:
     """Load a reader to keep and to ask as often as wanted.
 
     Args:
-        name_or_folder: a name that ``tilewise models`` lists, or a folder with ``config.json``.
+        name_or_folder: a name that ``tilewise models`` lists, a folder with ``config.json``, or
+            an id on the hub.
         dtype: what to keep weights and do arithmetic in; default, what the family chooses.
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"``: GPUs first, then the CPU, with
-            layers split over them where one is too small.
+        device: ``"auto"``: GPUs first, then the CPU, with layers split over them where one is
+            too small; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        progress: told ("MiB fetched" | "weights", done, total), both in MiB.
 
     Raises:
         WeightsError: unknown name, unknown family, or missing or damaged weights.
         ConfigError: a dtype or device that is unknown, not here, or not fit for this reader.
     """
     kept, places = _dtype(dtype), devices(device)
-    folder = find(name_or_folder)
+    folder = find(name_or_folder, progress)
     family = read_config(folder).get("model_type")
     if not isinstance(family, str) or family not in FAMILIES:
         raise WeightsError(
             f"{folder / CONFIG}: model_type is {family!r}; known are {', '.join(FAMILIES)}. "
             "Give a folder of one of these families."
         )
-    return FAMILIES[family](folder, dtype=kept, devices=places)
+    return FAMILIES[family](folder, dtype=kept, devices=places, progress=progress)
 
 
 def devices(name: str) -> tuple[torch.device, ...]:
@@ -87,7 +102,13 @@ def _dtype(name: str | None) -> torch.dtype | None:
     return None if name is None else DTYPES[name]
 
 
-def _nano(folder: Path, *, dtype: torch.dtype | None, devices: tuple[torch.device, ...]) -> Reader:
+def _nano(
+    folder: Path,
+    *,
+    dtype: torch.dtype | None,
+    devices: tuple[torch.device, ...],
+    progress: Progress | None,
+) -> Reader:
     from tilewise.models.nano.model import load_nano  # noqa: PLC0415 - a family is imported when used
 
     cpu = torch.device("cpu")
@@ -100,10 +121,16 @@ def _nano(folder: Path, *, dtype: torch.dtype | None, devices: tuple[torch.devic
     return load_nano(folder)
 
 
-def _ixc2(folder: Path, *, dtype: torch.dtype | None, devices: tuple[torch.device, ...]) -> Reader:
+def _ixc2(
+    folder: Path,
+    *,
+    dtype: torch.dtype | None,
+    devices: tuple[torch.device, ...],
+    progress: Progress | None,
+) -> Reader:
     from tilewise.models.ixc2.model import load_ixc2  # noqa: PLC0415 - a family is imported when used
 
-    return load_ixc2(folder, dtype=dtype, devices=devices)
+    return load_ixc2(folder, dtype=dtype, devices=devices, progress=progress)
 
 
 FAMILIES: Final[dict[str, Loader]] = {

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tests.models.ixc2.making import SMALL, golden_folders, noise_page, small_reader
 from tilewise.errors import PromptError, WeightsError
-from tilewise.models.ixc2.memory import footprint, places, room
+from tilewise.models.ixc2.memory import footprint, places, room, slow_part
 from tilewise.models.ixc2.model import Ixc2Cache, Ixc2Reader, load_ixc2
 from tilewise.models.ixc2.network import Ixc2
 from tilewise.models.ixc2.prompt import Ixc2Prompt
@@ -242,6 +242,16 @@ def test_layers_go_to_the_next_device_where_one_is_full() -> None:
     assert {"newline", "view_separator", "decoder.embed.weight", "vit.cls"} <= split.keys() - second
     with pytest.raises(WeightsError, match="there is room for 3 of its 4 parts"):
         places(network, {"cpu": whole - 1})
+
+
+def test_layers_on_the_cpu_beside_a_gpu_are_told() -> None:
+    with torch.device("meta"):
+        names = list(Ixc2(SMALL).state_dict())
+    is_late = {n: n.startswith(("decoder.layers.1", "decoder.norm", "decoder.out")) for n in names}
+    split = {name: "cpu" if is_late[name] else "cuda:0" for name in names}
+    assert str(slow_part(split)).startswith("1 of 2 layers lie on the CPU")
+    assert slow_part(dict.fromkeys(names, "cuda:0")) is None
+    assert slow_part(dict.fromkeys(names, "cpu")) is None
 
 
 def test_the_room_of_a_device_leaves_some_for_the_work(reader: Ixc2Reader) -> None:

@@ -91,7 +91,7 @@ def test_a_folder_in_int8_answers_as_the_model_quantised_in_memory(
     folder: Path, tmp_path: Path
 ) -> None:
     converted(folder, tmp_path / "int8", "int8")
-    read = load(tmp_path / "int8")
+    read = load(tmp_path / "int8", device="cpu")
     assert isinstance(read, Ixc2Reader)
     made = load_ixc2(folder)
     whole_bytes = made.footprint().weights_bytes
@@ -119,7 +119,7 @@ def test_a_folder_in_int4_is_smaller_and_refused_on_the_cpu(folder: Path, tmp_pa
     assert torch.equal(SCHEMES["int4"].join(*parts), kept)
     assert rounded.size_bytes < 0.65 * TensorFiles(folder).size_bytes
     with pytest.raises(ConfigError, match="run on CUDA devices"):
-        load(tmp_path / "int4")
+        load(tmp_path / "int4", device="cpu")
 
 
 def test_cached_decoding_of_an_int8_model_equals_a_full_pass() -> None:

@@ -54,6 +54,19 @@ def places(network: Ixc2, budgets: Mapping[str, int]) -> dict[str, str]:
     return {name: placed[_part(name)] for name in weights}
 
 
+def slow_part(placed: Mapping[str, str]) -> str | None:
+    """A sentence for layers that lie on the CPU beside a GPU, None where there are none."""
+    layers = {_part(name): place for name, place in placed.items() if name.startswith(_LAYERS)}
+    slow = sum(place == "cpu" for place in layers.values())
+    if not slow or set(placed.values()) == {"cpu"}:
+        return None
+    return (
+        f"{slow} of {len(layers)} layers lie on the CPU, as the GPUs have no room for them: "
+        "answers will be slow. Weights in a smaller dtype (--dtype bfloat16, or tilewise convert "
+        "--quantise) take less."
+    )
+
+
 def room(network: Ixc2, devices: Sequence[torch.device]) -> dict[str, int]:
     """What each device has left for weights, keys and values, beside the work on one page."""
     needs = footprint(network)

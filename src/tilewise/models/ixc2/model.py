@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, takewhile
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from tilewise.models.ixc2.config import Ixc2Config
 from tilewise.models.ixc2.keys import NEWLINE, QUANTISED, check_kind, rules
-from tilewise.models.ixc2.memory import CHUNK, VIEW_CHUNK, footprint, places, room
+from tilewise.models.ixc2.memory import CHUNK, VIEW_CHUNK, footprint, places, room, slow_part
 from tilewise.models.ixc2.network import Ixc2
 from tilewise.models.ixc2.prompt import (
     Image,
@@ -37,6 +38,8 @@ from tilewise.tiling.partition import cut
 from tilewise.weights.files import TensorFiles, read_config
 from tilewise.weights.keymap import load_weights
 from tilewise.weights.quantised import check_runs, fill, form_of, hollow, quantised_rules
+
+_LOG = logging.getLogger(__name__)
 
 ANSWER_ROOM = 512
 """Positions kept free behind a prompt before the cache has to grow."""
@@ -274,6 +277,8 @@ def load_ixc2(
             table = quantised_rules(table, QUANTISED, form)
             hollow(network, QUANTISED, form)
     placed = places(network, room(network, devices))
+    if slow := slow_part(placed):
+        _LOG.warning(slow)
     if form is not None:
         check_runs(form, kind, map(torch.device, placed.values()))
     load_weights(network, files, table, device=placed.__getitem__, progress=progress)
