@@ -23,8 +23,20 @@ _PORTS: Final = {"http": 80, "https": 443}
 _DNS_TIMEOUT_S: Final = 10.0
 _SAFE: Final = "%/:=&?~#+!$,;'@()*[]-._|"
 
-_METADATA: Final = frozenset({ipaddress.ip_address("168.63.129.16")})
-"""Services of cloud hosts on addresses that are public by their number: Azure's."""
+_REFUSED: Final = tuple(
+    # what not every version of ``ipaddress`` counts as private
+    ipaddress.ip_network(text)
+    for text in (
+        "168.63.129.16/32",  # Azure's services for its machines, public by their number
+        "192.0.0.0/24",  # protocols, and Oracle's services at 192.0.0.192
+        "192.88.99.0/24",  # relays of 6to4
+        "fec0::/10",  # site-local, of old
+        "64:ff9b:1::/48",  # NAT64 inside a network
+        "2001::/23",  # protocols, Teredo among them
+        "3fff::/20",  # documentation
+        "5f00::/16",  # segment routing
+    )
+)
 
 _CARRIERS: Final = (
     # (IPv6 network, bits right of the IPv4 address that its addresses carry)
@@ -120,7 +132,9 @@ def is_public(address: str) -> bool:
             if ip in network:
                 ip = ipaddress.IPv4Address((int(ip) >> shift) & 0xFFFF_FFFF)
                 break
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved and ip not in _METADATA
+    if any(ip.version == network.version and ip in network for network in _REFUSED):
+        return False
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 def resolve(host: str, port: int, *, allow_private: bool, timeout_s: float) -> list[Place]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 HEAD_BYTES: Final = 4096
@@ -20,7 +21,7 @@ _SIGNATURES: Final[dict[str, tuple[tuple[int, bytes], ...]]] = {
     "a Photoshop image": ((0, b"8BPS"),),
     "a DjVu document": ((0, b"AT&TFORM"),),
     "a PostScript document": ((0, b"%!PS"), (0, b"\xc5\xd0\xd3\xc6")),
-    "an RTF document": ((0, b"{\\rtf"),),
+    "RTF": ((0, b"{\\rtf"),),
     "an old Office document (doc, xls or ppt)": ((0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),),
     "a gzip archive": ((0, b"\x1f\x8b"),),
     "a bzip2 archive": ((0, b"BZh"),),
@@ -36,17 +37,26 @@ _SIGNATURES: Final[dict[str, tuple[tuple[int, bytes], ...]]] = {
 }
 
 _ZIPPED: Final = {
-    b"word/": "a Word document (docx)",
-    b"xl/": "an Excel workbook (xlsx)",
-    b"ppt/": "PowerPoint slides (pptx)",
+    b"word/": "a damaged Word document (docx)",
+    b"xl/": "a damaged Excel workbook (xlsx)",
+    b"ppt/": "damaged PowerPoint slides (pptx)",
     b"mimetypeapplication/vnd.oasis.opendocument": "an OpenDocument file",
     b"mimetypeapplication/epub": "an EPUB book",
 }
 
+_HTML: Final = (
+    # what a page of HTML may start with, each followed by a space or ">" (WHATWG MIME Sniffing,
+    # section 7.1); a comment may be followed by anything
+    "!doctype html", "html", "head", "script", "iframe", "h1", "div", "font", "table", "a", "style",
+    "title", "b", "body", "br", "p", "meta",
+)  # fmt: skip
+_HTML_START: Final = re.compile(rf"<(?:{'|'.join(_HTML)})[\s>]".encode(), re.IGNORECASE)
+_COMMENTS: Final = re.compile(rb"\A(?:\s*<!--.*?-->)*\s*", re.DOTALL)
+_MHTML: Final = re.compile(rb"^content-type:\s*multipart/related", re.IGNORECASE | re.MULTILINE)
+_MAIL_FIELD: Final = re.compile(rb"[a-z-]{2,40}:[ \t]", re.IGNORECASE)
+
 _MARKUP: Final = {
-    b"<!doctype html": "an HTML page",
-    b"<html": "an HTML page",
-    b"<svg": "an SVG drawing",
+    b"<svg": "SVG",
     b"<?xml": "an XML file",
 }
 
@@ -88,13 +98,21 @@ def _boxed(head: bytes) -> str:
 
 
 def _text_kind(head: bytes) -> str:
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    lower = text[:1024].lower()
+    is_utf_16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = head.decode("utf-16", "ignore").encode() if is_utf_16 else head
+    text = text.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if _MAIL_FIELD.match(text) and _MHTML.search(text):
+        return "MHTML"
+    bare = _COMMENTS.sub(b"", text, count=1)
+    lower = bare[:1024].lower()
+    if _HTML_START.match(bare) or (lower.startswith(b"<?xml") and b"<html" in lower):
+        return "HTML"
     for mark, kind in _MARKUP.items():
         if lower.startswith(mark):
             is_svg = kind == "an XML file" and b"<svg" in lower
-            return "an SVG drawing" if is_svg else kind
-    is_utf_16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+            return "SVG" if is_svg else kind
+    if text.startswith(b"<!--"):
+        return "HTML"
     if is_utf_16 or all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
         return "plain text"
     return f"of an unknown kind (it starts with the bytes {head[:8].hex(' ')})"

@@ -14,14 +14,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tilewise.errors import SourceError
+from tilewise.sources.addresses import is_address, shortened
 from tilewise.sources.content import HEAD_BYTES, kind_of
 from tilewise.sources.image import ImageSource
 from tilewise.sources.memory import open_array, open_picture
+from tilewise.sources.office import FILTERS, open_office
+from tilewise.sources.office_kinds import kind_inside
 from tilewise.sources.pdf import PdfSource
 from tilewise.sources.source import Source
+from tilewise.sources.url import fetch
+from tilewise.sources.web import open_html, open_mhtml, open_page_at
+from tilewise.sources.web_options import WebOptions
 
 SourceLike = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[Any]
-"""A path, the bytes of a file, a PIL image, or an array (see ``memory.open_array``)."""
+"""A path or web address, the bytes of a file, a PIL image, or an array (``memory.open_array``)."""
 
 MAX_PIPE_BYTES: Final = 1 << 30
 """Most that is read from a pipe; a file is not limited, as it is not read whole."""
@@ -35,6 +41,10 @@ def _open_pdf(file: BinaryIO, name: str, kind: str, password: str | None) -> Sou
     return PdfSource(file, name, password)
 
 
+def _open_office(file: BinaryIO, name: str, kind: str, password: str | None) -> Source:
+    return open_office(file, name, kind)
+
+
 OPENERS: Final[dict[str, Callable[[BinaryIO, str, str, str | None], Source]]] = {
     "PNG": _open_image,
     "JPEG": _open_image,
@@ -44,49 +54,85 @@ OPENERS: Final[dict[str, Callable[[BinaryIO, str, str, str | None], Source]]] = 
     "GIF": _open_image,
     "AVIF": _open_image,
     "PDF": _open_pdf,
+    **dict.fromkeys(FILTERS, _open_office),
 }
 """What tilewise reads: kind, as ``content.kind_of`` names it -> what opens it."""
 
-_READABLE: Final = f"images ({', '.join(kind for kind in OPENERS if kind != 'PDF')}) and PDF"
+WEB_KINDS: Final = ("HTML", "MHTML")
+"""Kinds that Chromium draws; they are opened with ``WebOptions``."""
+
+_READABLE: Final = (
+    f"images ({', '.join(k for k in OPENERS if k != 'PDF' and k not in FILTERS)}), PDF, web pages "
+    f"({', '.join(WEB_KINDS)}) and office files ({', '.join(FILTERS)})"
+)
 
 
 def open_source(
-    source: SourceLike, *, password: str | None = None, name: str | None = None
+    source: SourceLike,
+    *,
+    password: str | None = None,
+    name: str | None = None,
+    web: WebOptions | None = None,
 ) -> Source:
-    """Open a source; headers are read and checked, nothing is decoded.
+    """Open a source; headers are read and checked, and nothing but web pages is decoded.
 
     Args:
-        source: path, bytes of a file, PIL image or array.
+        source: path, address (http, https or data), bytes of a file, PIL image or array.
         password: opens an encrypted PDF; ignored by everything else.
         name: what messages call the source, instead of its path or "the input".
+        web: how addresses are fetched and web pages drawn; default, as ``WebOptions`` has it.
 
     Returns:
         An open source; use it in a ``with`` block so that its file is closed.
 
     Raises:
-        SourceError: there is no such file, it cannot be read, it is neither an image nor a PDF,
-            it is damaged, empty, locked, or declares more pixels than ``image.MAX_PIXELS``.
+        SourceError: there is no such file or page, it cannot be read, it is of no kind that is
+            read, damaged, empty, locked, or declares more pixels than ``image.MAX_PIXELS``.
+        MissingExtraError: a program or package that this kind needs is not installed.
     """
+    web = web or WebOptions()
     if isinstance(source, Image.Image):
         return open_picture(source, name or "the given picture")
     if isinstance(source, np.ndarray):
         return open_array(source, name or "the given array")
     if isinstance(source, bytes | bytearray | memoryview):
-        return _open_file(BytesIO(source), name or "the input", password)
+        return _open_file(BytesIO(source), name or "the input", password, web)
     if isinstance(source, str | os.PathLike):
         path = os.fsdecode(source)
-        return _open_file(_open_path(path, name or path), name or path, password)
+        if isinstance(source, str) and is_address(path):
+            return _open_address(path, name or shortened(path, 100), password, web)
+        file = _open_path(path, name or path)
+        return _open_file(file, name or path, password, web, Path(path).parent)
     raise SourceError(
         f"a source is of type {type(source).__name__}; a path, bytes, a PIL image or a NumPy "
         "array is allowed."
     )
 
 
-def _open_file(file: BinaryIO, name: str, password: str | None) -> Source:
+def _open_address(url: str, name: str, password: str | None, web: WebOptions) -> Source:
+    """Fetch an address; a page is then loaded by Chromium itself, with all that belongs to it."""
+    found = fetch(url, web)
+    if found.kind == "HTML":
+        if url[:5].lower() == "data:":
+            return open_html(found.data, None, name, web)
+        return open_page_at(found.url, name, web)
+    return _open_file(BytesIO(found.data), name, password, web)
+
+
+def _open_file(
+    file: BinaryIO, name: str, password: str | None, web: WebOptions, folder: Path | None = None
+) -> Source:
+    """Open a file by its content; ``folder`` is where a web page may load files from."""
     try:
         head = file.read(HEAD_BYTES)
         file.seek(0)
-        kind = kind_of(head)
+        kind = kind_inside(file, kind_of(head), head, name)
+        if kind in WEB_KINDS:
+            data = file.read()
+            file.close()
+            if kind == "MHTML":
+                return open_mhtml(data, name, web)
+            return open_html(data, folder, name, web)
         if kind not in OPENERS:
             raise SourceError(f"{name} is {kind}; this version reads {_READABLE}.")
         return OPENERS[kind](file, name, kind, password)
@@ -97,8 +143,6 @@ def _open_file(file: BinaryIO, name: str, password: str | None) -> Source:
 
 def _open_path(path: str, name: str) -> BinaryIO:
     """Open a regular file, or read a pipe whole, as its readers must seek."""
-    if path.lower().startswith(("http://", "https://")):
-        raise SourceError(f"{name} is a web address; save the file and give its path.")
     if not path:
         raise SourceError("the path is empty; give a file, or - for standard input.")
     try:

@@ -133,6 +133,7 @@ def _answer(
     timer = threading.Timer(max(0.0, deadline - time.monotonic()), watch.end)
     timer.daemon = True
     timer.start()
+    response: http.client.HTTPResponse | None = None
     try:
         if parts.scheme == "https":
             link = watch.link = ssl.create_default_context().wrap_socket(link, server_hostname=host)
@@ -162,6 +163,8 @@ def _answer(
         raise _broken(url, err) from err
     finally:
         timer.cancel()
+        if response is not None:
+            response.close()  # it holds the socket open too
         watch.close()
     if watch.is_over:
         raise _too_slow(url, options)
