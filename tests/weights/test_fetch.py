@@ -10,13 +10,17 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from huggingface_hub import constants
 from safetensors.torch import save
 
-from tests.weights.hub import Hub, running
+from tests.engine.tiny_reader import load_tiny
+from tests.weights.hub import COMMIT, Hub, running
+from tilewise.cli.main import main
 from tilewise.errors import MissingExtraError, WeightsError
 from tilewise.models.folders import find
-from tilewise.weights.fetch import fetch, wanted_files
+from tilewise.models.load import FAMILIES
+from tilewise.weights.fetch import cached, fetch, wanted_files
 from tilewise.weights.files import INDEX, PICKLE, PICKLE_INDEX, WEIGHTS, TensorFiles
 
 NAME = "maker/model"
@@ -108,6 +112,38 @@ def test_without_network_one_sentence_says_what_is_missing(
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody answers there
     with pytest.raises(WeightsError, match=r"only in part on this machine and the hub cannot be"):
         fetch(NAME)
+
+
+def test_what_the_cache_holds_is_listed_without_the_network(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cached() == []
+    folder = fetch(NAME)
+    hub.got.clear()
+    monkeypatch.setitem(FAMILIES, "tiny", load_tiny)
+    (whole,) = cached()
+    assert (whole.hub_id, whole.folder, whole.is_whole) == (NAME, folder, True)
+    assert whole.size_bytes == sum(path.stat().st_size for path in folder.iterdir())
+    listed = CliRunner().invoke(main, ["models"]).output
+    assert any(line.startswith(NAME) and str(folder) in line for line in listed.splitlines())
+    assert "in part" not in listed
+    (folder / "x-2.safetensors").unlink()
+    assert [one.is_whole for one in cached()] == [False]
+    assert "in part; asking it fetches the rest" in CliRunner().invoke(main, ["models"]).output
+    monkeypatch.delitem(FAMILIES, "tiny")
+    assert NAME not in CliRunner().invoke(main, ["models"]).output
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "none"))
+    assert cached() == []
+    assert hub.got == []
+
+
+def test_a_revision_is_listed_by_its_name_and_found_by_it(hub: Hub) -> None:
+    fetch(f"{NAME}@{COMMIT}")
+    (kept,) = cached()
+    assert kept.hub_id == f"{NAME}@{COMMIT}"
+    hub.got.clear()
+    assert find(kept.hub_id) == kept.folder
+    assert hub.got == []
 
 
 def test_a_model_that_is_not_there_is_named(hub: Hub) -> None:

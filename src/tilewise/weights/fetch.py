@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,6 +55,47 @@ def fetch(hub_id: str, progress: Report | None = None) -> Path:
         raise
     except (OSError, hub.errors.HTTPError, hub.errors.EntryNotFoundError, ValueError) as err:
         raise WeightsError(_reason(hub, hub_id, err, is_part=isinstance(kept, str))) from err
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cached:
+    """A model in the hub's own cache: its id, its folder, its bytes, and whether all is there."""
+
+    hub_id: str
+    folder: Path
+    size_bytes: int
+    is_whole: bool
+
+
+def cached() -> list[Cached]:
+    """The models in the hub's own cache, by id; none without huggingface_hub. Asks no network.
+
+    A revision that is no branch's newest has its name or commit behind an ``@``.
+    """
+    try:
+        import huggingface_hub as hub  # noqa: PLC0415 - an extra, imported where used
+    except ImportError:
+        return []
+    try:
+        repos = hub.scan_cache_dir(hub.constants.HF_HUB_CACHE).repos
+    except hub.errors.CacheNotFound:
+        return []
+    found = []
+    for repo in repos:
+        for revision in repo.revisions if repo.repo_type == "model" else ():
+            if not (revision.snapshot_path / CONFIG).is_file():
+                continue
+            name = _MAIN if _MAIN in revision.refs else min(revision.refs, default=None)
+            at = "" if name == _MAIN else f"@{name or revision.commit_hash}"
+            found.append(
+                Cached(
+                    hub_id=repo.repo_id + at,
+                    folder=revision.snapshot_path,
+                    size_bytes=revision.size_on_disk,
+                    is_whole=_is_whole(revision.snapshot_path),
+                )
+            )
+    return sorted(found, key=lambda one: one.hub_id)
 
 
 def wanted_files(names: Iterable[str]) -> tuple[list[str], tuple[str, str]]:
