@@ -17,6 +17,7 @@ from tilewise.errors import (
     WeightsError,
 )
 from tilewise.records import Answer, Box, Evidence, Grid, Page, Turn
+from tilewise.sources.web_options import WebOptions
 
 if TYPE_CHECKING:
     from tilewise.models.load import load
@@ -36,6 +37,7 @@ __all__ = [
     "SourceError",
     "TilewiseError",
     "Turn",
+    "WebOptions",
     "WeightsError",
     "__version__",
     "ask",

@@ -24,6 +24,7 @@ from tilewise.records import Page, Piece
 from tilewise.sources.pages import SourceLike, open_source
 from tilewise.sources.ranges import parse_page_range
 from tilewise.sources.source import Source
+from tilewise.sources.web_options import WebOptions
 from tilewise.weights.room import available_bytes
 
 
@@ -40,6 +41,7 @@ def ask(
     max_new_tokens: int | None = None,
     sampling: SamplingConfig | None = None,
     password: str | None = None,
+    web: WebOptions | None = None,
     progress: Progress | None = None,
 ) -> Iterator[str]:
     """Ask a question about pages and get the answer as it is made.
@@ -47,7 +49,8 @@ def ask(
     Nothing happens before the first piece is taken.
 
     Args:
-        sources: one source or a list of them: paths, bytes of files, PIL images, arrays.
+        sources: one source or a list of them: paths, web addresses, bytes of files,
+            PIL images, arrays.
         question: what to ask, in one message.
         model: a name, a folder, or a reader that ``load`` gave.
         dtype, device: what to load the model in and where, as for ``load``.
@@ -57,6 +60,7 @@ def ask(
         max_new_tokens: where to cut the answer; default 4096.
         sampling: temperature, seed, beams and so on; default, always the most probable.
         password: opens encrypted PDFs.
+        web: how addresses are fetched and web pages drawn.
         progress: called with (stage, done, total); stages are MiB fetched, weights (in MiB),
             sources, tiles, prefill, answer.
 
@@ -70,7 +74,8 @@ def ask(
     limits = Limits() if max_new_tokens is None else Limits(max_new_tokens=max_new_tokens)
     with ExitStack() as stack:
         opened = [
-            stack.enter_context(open_source(item, password=password)) for item in _listed(sources)
+            stack.enter_context(open_source(item, password=password, web=web))
+            for item in _listed(sources)
         ]
         reader = model
         if isinstance(reader, str | Path):

@@ -14,6 +14,7 @@ import click
 
 from tilewise.cli.files import check_picture_path, numbered, save_picture
 from tilewise.cli.progress import ANSWER, ProgressLine
+from tilewise.cli.web import web_options
 from tilewise.errors import PromptError, SourceError
 from tilewise.records import Answer
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tilewise.engine.session import Conversation
     from tilewise.models.load import Dtype
     from tilewise.sources.source import Source
+    from tilewise.sources.web_options import WebOptions
 
 STDIN: Final = "-"
 
@@ -50,6 +52,7 @@ class AskOptions:
     password: str | None
     threads: int | None
     progress: bool | None
+    web: WebOptions
 
 
 @click.command()
@@ -83,8 +86,9 @@ class AskOptions:
 @click.option("--password", metavar="TEXT", help="Opens encrypted PDFs.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
 @click.option("--progress/--no-progress", default=None, help="[default: if a terminal]")
+@web_options
 def ask(words: tuple[str, ...], **options: Any) -> None:
-    """Answer QUESTION about SOURCES, which are images or PDFs, or - for standard input.
+    """Answer QUESTION about SOURCES: images, PDFs, web pages, addresses, or - for standard input.
 
     With --chat the question may be left out; more are read from standard input, one a line.
     """
@@ -98,7 +102,7 @@ def ask(words: tuple[str, ...], **options: Any) -> None:
 def _split(words: tuple[str, ...], settings: AskOptions) -> tuple[list[str], str | None]:
     """Tell sources from the question, which is the last word."""
     *names, last = words
-    is_source = last == STDIN or _exists(last)
+    is_source = last == STDIN or _exists(last) or _is_url(last)
     if settings.chat and (not names or is_source):
         names, question = list(words), None
     else:
@@ -124,10 +128,15 @@ def _exists(name: str) -> bool:
         return False
 
 
+def _is_url(name: str) -> bool:
+    """Whether it is a web address and no question."""
+    return name.startswith(("http://", "https://", "data:")) and " " not in name
+
+
 def _run(names: list[str], question: str | None, settings: AskOptions) -> None:
     """Open the sources, which is quick and may fail; then import what is slow, and ask."""
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_named(name, settings.password)) for name in names]
+        opened = [stack.enter_context(open_named(name, settings.password, settings.web)) for name in names]
         is_streamed = sys.stdout.isatty() and not settings.as_json and settings.beams == 1
         progress = ProgressLine(settings.progress, skip=ANSWER if is_streamed else "")
         stack.callback(progress.clear)
@@ -187,18 +196,18 @@ def _sampling(settings: AskOptions) -> SamplingConfig:
     )
 
 
-def open_named(name: str, password: str | None) -> Source:
-    """Open a path, or standard input if it is ``-``."""
+def open_named(name: str, password: str | None, web: WebOptions | None = None) -> Source:
+    """Open a path or a web address, or standard input if it is ``-``."""
     from tilewise.sources.pages import MAX_PIPE_BYTES, open_source
 
     if name != STDIN:
-        return open_source(name, password=password)
+        return open_source(name, password=password, web=web)
     data = sys.stdin.buffer.read(MAX_PIPE_BYTES + 1)
     if len(data) > MAX_PIPE_BYTES:
         raise SourceError(
             f"standard input holds over {MAX_PIPE_BYTES >> 20} MiB; save it to a file first."
         )
-    return open_source(data, password=password, name="standard input")
+    return open_source(data, password=password, name="standard input", web=web)
 
 
 def use_threads(threads: int | None) -> None:
