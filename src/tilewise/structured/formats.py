@@ -20,7 +20,7 @@ ANSWER_COLUMNS: Final = ("source", "page", "question", "answer", "found", "confi
 
 def json_line(value: Mapping[str, Any]) -> str:
     """One JSON object on one line."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(value, ensure_ascii=False) + "\n"
 
 
 def record_head(form: Form, kind: Format) -> str:
