@@ -1,7 +1,7 @@
 """Ask questions about high-resolution pages.
 
-``ask`` and ``load`` arrive on first use, so that importing this package, and with it
-``tilewise --help``, needs no torch.
+``ask``, ``ask_schema`` and ``load`` arrive on first use, so that importing this package, and with
+it ``tilewise --help``, needs no torch.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from tilewise.errors import (
 )
 from tilewise.records import Answer, Box, Evidence, Grid, Page, Turn
 from tilewise.sources.web_options import WebOptions
+from tilewise.structured.record import FieldAnswer, Record
 
 if TYPE_CHECKING:
     from tilewise.models.load import load
-    from tilewise.pipeline import ask
+    from tilewise.pipeline import ask, ask_schema
 
 __version__ = "0.1.0"
 
@@ -30,10 +31,12 @@ __all__ = [
     "Box",
     "ConfigError",
     "Evidence",
+    "FieldAnswer",
     "Grid",
     "MissingExtraError",
     "Page",
     "PromptError",
+    "Record",
     "SourceError",
     "TilewiseError",
     "Turn",
@@ -41,6 +44,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "ask",
+    "ask_schema",
     "load",
 ]
 
@@ -51,6 +55,10 @@ def __getattr__(name: str) -> object:
         from tilewise.pipeline import ask
 
         return ask
+    if name == "ask_schema":
+        from tilewise.pipeline import ask_schema
+
+        return ask_schema
     if name == "load":
         from tilewise.models.load import load
 

@@ -25,6 +25,10 @@ from tilewise.sources.pages import SourceLike, open_source
 from tilewise.sources.ranges import parse_page_range
 from tilewise.sources.source import Source
 from tilewise.sources.web_options import WebOptions
+from tilewise.structured.asking import fill
+from tilewise.structured.form import read_form
+from tilewise.structured.record import Record
+from tilewise.structured.schema import SchemaLike
 from tilewise.weights.room import available_bytes
 
 
@@ -95,6 +99,51 @@ def ask(
             for event in talk.ask(question, limits, progress, sampling):
                 if isinstance(event, Piece):
                     yield event.text
+
+
+def ask_schema(
+    source: SourceLike,
+    schema: SchemaLike,
+    *,
+    model: str | Path | Reader = DEFAULT,
+    dtype: Dtype | None = None,
+    device: str = AUTO,
+    max_tiles: int | None = None,
+    pages: str | None = None,
+    max_new_tokens: int | None = None,
+    sampling: SamplingConfig | None = None,
+    password: str | None = None,
+    web: WebOptions | None = None,
+    progress: Progress | None = None,
+) -> Record:
+    """Ask for every field of a JSON Schema and get one record with a place for each value.
+
+    Args:
+        source: one source, as for ``ask``.
+        schema: the path of a JSON Schema, or the schema as a dict; docs/structured-answers.md
+            says what of JSON Schema is supported.
+        model, dtype, device, max_tiles, pages, max_new_tokens, sampling, password, web, progress:
+            as for ``ask``; an answer is cut after 512 tokens unless ``max_new_tokens`` is given.
+
+    Returns:
+        A record. ``data`` is valid for the schema if ``problems`` is empty; a value that is not
+        on the pages, or cannot be read for sure, is null or left out, never guessed.
+
+    Raises:
+        SourceError, PromptError, WeightsError, ConfigError: with one sentence for the user.
+        MissingExtraError: the library for JSON Schema is not installed.
+    """
+    form = read_form(schema)
+    limits = None if max_new_tokens is None else Limits(max_new_tokens=max_new_tokens)
+    beams = sampling.beams if sampling else 1
+    with open_source(source, password=password, web=web) as opened:
+        reader = model
+        if isinstance(reader, str | Path):
+            reader = load(reader, dtype=dtype, device=device, progress=progress)
+        (talk,) = converse(
+            [opened], reader, max_tiles=max_tiles, pages=pages, beams=beams, progress=progress
+        )
+        return fill(form, talk, limits, progress, sampling)
 
 
 def converse(
