@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,6 +13,13 @@ import click
 
 from tilewise.cli.files import check_picture_path, numbered, save_picture
 from tilewise.cli.progress import ANSWER, ProgressLine
+from tilewise.cli.structured import (
+    ask_by_schema,
+    check_shape,
+    print_answer,
+    print_head,
+    structured_options,
+)
 from tilewise.cli.web import web_options
 from tilewise.errors import PromptError, SourceError
 from tilewise.records import Answer
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from tilewise.models.load import Dtype
     from tilewise.sources.source import Source
     from tilewise.sources.web_options import WebOptions
+    from tilewise.structured.formats import Format
 
 STDIN: Final = "-"
 
@@ -53,6 +60,8 @@ class AskOptions:
     threads: int | None
     progress: bool | None
     web: WebOptions
+    schema: Path | None
+    shape: Format | None
 
 
 @click.command()
@@ -86,13 +95,18 @@ class AskOptions:
 @click.option("--password", metavar="TEXT", help="Opens encrypted PDFs.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
 @click.option("--progress/--no-progress", default=None, help="[default: if a terminal]")
+@structured_options
 @web_options
 def ask(words: tuple[str, ...], **options: Any) -> None:
     """Answer QUESTION about SOURCES: images, PDFs, web pages, addresses, or - for standard input.
 
     With --chat the question may be left out; more are read from standard input, one a line.
+    With --schema there is none: each field is asked for, and a record comes out.
     """
-    settings = AskOptions(**options)
+    settings = AskOptions(**check_shape(options))
+    if settings.schema is not None:
+        ask_by_schema(words, settings)
+        return
     names, question = _split(words, settings)
     if settings.draw is not None:
         check_picture_path(settings.draw)
@@ -136,8 +150,10 @@ def _is_url(name: str) -> bool:
 def _run(names: list[str], question: str | None, settings: AskOptions) -> None:
     """Open the sources, which is quick and may fail; then import what is slow, and ask."""
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_named(name, settings.password, settings.web)) for name in names]
-        is_streamed = sys.stdout.isatty() and not settings.as_json and settings.beams == 1
+        opened = [
+            stack.enter_context(open_named(name, settings.password, settings.web)) for name in names
+        ]
+        is_streamed = sys.stdout.isatty() and settings.shape is None and settings.beams == 1
         progress = ProgressLine(settings.progress, skip=ANSWER if is_streamed else "")
         stack.callback(progress.clear)
         _ask_opened(opened, question, settings, progress)
@@ -154,7 +170,7 @@ def _ask_opened(
 
     if question is not None:
         check_question(question)
-    sampling = _sampling(settings)
+    sampling = sampling_of(settings)
     limits = Limits()
     if settings.max_new_tokens is not None:
         limits = Limits(max_new_tokens=settings.max_new_tokens)
@@ -175,6 +191,7 @@ def _ask_opened(
         progress=progress,
     )
     asking = _Asking(limits=limits, sampling=sampling, settings=settings, progress=progress)
+    print_head(settings.shape)
     if settings.chat:
         _chat(asking, next(talks), question)
         return
@@ -183,7 +200,8 @@ def _ask_opened(
         asking.answer(talk, question, index, count)
 
 
-def _sampling(settings: AskOptions) -> SamplingConfig:
+def sampling_of(settings: AskOptions) -> SamplingConfig:
+    """How the command line wants answers to be chosen."""
     from tilewise.engine.sampling import SamplingConfig
 
     return SamplingConfig(
@@ -234,16 +252,16 @@ class _Asking:
         for event in talk.ask(question, self.limits, self.progress, self.sampling):
             if isinstance(event, Answer):
                 answer = event
-            elif not self.settings.as_json:
+            elif self.settings.shape is None:
                 self.progress.clear()
                 click.echo(label + event.text, nl=False)
                 label = ""
         self.progress.clear()
         assert answer is not None  # a conversation ends with one
-        if self.settings.as_json:
-            click.echo(json.dumps(record(talk, question, answer), ensure_ascii=False))
-        else:
+        if self.settings.shape is None:
             click.echo(label)
+        else:
+            print_answer(talk, question, answer, self.settings.shape)
         if not answer.is_complete:
             click.echo(
                 f"The answer was cut after {answer.new_tokens} tokens; raise --max-new-tokens "
@@ -293,44 +311,6 @@ def _questions(first: str | None) -> Iterator[str]:
             return
         if line.strip():
             yield line.strip()
-
-
-def record(talk: Conversation, question: str, answer: Answer) -> dict[str, Any]:
-    """What ``--json`` prints of an answer.
-
-    Boxes are [left, top, right, bottom] in pixels of the page of that number, whose size in
-    pixels ``pages`` gives; numbers count from 1 in their source.
-    """
-    pages = talk.pages
-    return {
-        "question": question,
-        "answer": answer.text,
-        "found": answer.is_found,
-        "confidence": answer.confidence,
-        "complete": answer.is_complete,
-        "boxes": [
-            {
-                "source": pages[item.page - 1].name,
-                "page": pages[item.page - 1].number,
-                "box": [round(edge, 1) for edge in item.box],
-                "text": item.text,
-            }
-            for item in answer.evidence
-        ],
-        "pages": [
-            {
-                "source": page.name,
-                "page": page.number,
-                "width": page.width,
-                "height": page.height,
-                "grid": list(tiles.fit.grid),
-            }
-            for page, tiles in zip(pages, talk.tiles, strict=True)
-        ],
-        "tokens": {"prompt": answer.prompt_tokens, "answer": answer.new_tokens},
-        "seconds": {"first": round(answer.first_s, 3), "total": round(answer.total_s, 3)},
-        "model": talk.reader.name,
-    }
 
 
 def _draw(talk: Conversation, answer: Answer, path: Path) -> None:
