@@ -22,6 +22,7 @@ from tilewise.models.folders import find
 from tilewise.models.load import FAMILIES
 from tilewise.weights.fetch import cached, fetch, wanted_files
 from tilewise.weights.files import INDEX, PICKLE, PICKLE_INDEX, WEIGHTS, TensorFiles
+from tilewise.weights.resume import PART
 
 NAME = "maker/model"
 TENSORS = {"a": torch.arange(300_000, dtype=torch.float32), "b": torch.ones(3)}
@@ -92,6 +93,44 @@ def test_a_run_that_is_stopped_keeps_the_files_that_are_whole(hub: Hub) -> None:
     hub.got.clear()
     fetch(NAME)
     assert not [1 for verb, path, _ in hub.got if verb == "GET" and "x-1" in path]
+
+
+def test_a_run_that_is_stopped_in_a_file_goes_on_from_there(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100_000)
+    folder = fetch(NAME)
+    (folder / "x-1.safetensors").resolve().unlink()
+    (folder / "x-1.safetensors").unlink()
+
+    def stop(stage: str, done: int, total: int) -> None:
+        sizes = [part.stat().st_size for part in tmp_path.rglob(f"*{PART}")]
+        if sizes and sizes[0] >= 400_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(NAME, stop)
+    (part,) = tmp_path.rglob(f"*{PART}")
+    assert part.read_bytes() == FILES["x-1.safetensors"][:400_000]
+    hub.got.clear()
+    reports: list[tuple[str, int, int]] = []
+    assert fetch(NAME, lambda *report: reports.append(report)) == folder
+    assert torch.equal(TensorFiles(folder).read("a"), TENSORS["a"])
+    ranges = [wanted for verb, path, wanted in hub.got if path.endswith("x-1.safetensors")]
+    assert [r for r in ranges if r] == ["bytes=400000-"]
+    assert all(done <= total for _, done, total in reports)
+    assert not list(tmp_path.rglob(f"*{PART}"))
+
+
+def test_a_part_that_was_damaged_is_not_taken(hub: Hub, tmp_path: Path) -> None:
+    folder = fetch(NAME)
+    blob = (folder / "x-1.safetensors").resolve()
+    (folder / "x-1.safetensors").unlink()
+    blob.rename(blob.with_name(blob.name + PART)).write_bytes(b"x" * 500_000)
+    with pytest.raises(WeightsError, match=r"x-1\.safetensors of maker/model was damaged on its"):
+        fetch(NAME)
+    assert not list(tmp_path.rglob(f"*{PART}"))
+    assert torch.equal(TensorFiles(fetch(NAME)).read("a"), TENSORS["a"])
 
 
 def test_a_part_of_a_model_is_completed(hub: Hub) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tilewise.errors import MissingExtraError, TilewiseError, WeightsError
 from tilewise.weights.files import CONFIG, LAYOUTS, shard_names, weight_files
+from tilewise.weights.resume import put_blob
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -32,9 +33,8 @@ _MIB: Final = 1 << 20
 def fetch(hub_id: str, progress: Report | None = None) -> Path:
     """Folder of a model by its hub id, downloaded where it is not on this machine.
 
-    A line that breaks is taken up where it broke, and a run that is stopped keeps the files that
-    are whole. The folder lies in the hub's own cache,
-    which ``HF_HOME`` moves and ``HF_HUB_OFFLINE=1`` keeps to what is there.
+    A download that is stopped, or whose line breaks, is taken up where it was. The folder lies
+    in the hub's own cache, which ``HF_HOME`` moves and ``HF_HUB_OFFLINE=1`` keeps to what is there.
 
     Args:
         hub_id: ``org/name``, with ``@revision`` for another than the newest.
@@ -155,7 +155,7 @@ def _download(hub: Any, name: str, revision: str, progress: Report | None) -> Pa
     get = _Getter(hub, name, revision, progress)
     folder = get.all(small, sum(sizes[file] for file in small))
     weights = shard_names(folder / index) if index in small else [single]
-    if get.all(weights, sum(sizes.get(file, 0) for file in weights)) != folder:
+    if get.all(weights, sum(sizes.get(file, 0) for file in weights), is_resumed=True) != folder:
         raise WeightsError(f"{name} was changed on the hub meanwhile; run the command again.")
     return folder
 
@@ -166,17 +166,18 @@ class _Getter:
     def __init__(self, hub: Any, name: str, revision: str, progress: Report | None) -> None:
         self._hub, self._name, self._revision, self._progress = hub, name, revision, progress
 
-    def all(self, files: Sequence[str], total: int) -> Path:
-        """Get files of ``total`` bytes; the folder in which they lie."""
+    def all(self, files: Sequence[str], total: int, *, is_resumed: bool = False) -> Path:
+        """Get files of ``total`` bytes; the folder in which they lie.
+
+        With ``is_resumed`` the part of a file that an earlier run left is used.
+        """
         folder, done = Path(), 0
         for file in files:
+            bar = _bar(self._progress, done, total)
+            if is_resumed:
+                put_blob(self._hub, self._name, file, self._revision, bar)
             path = Path(
-                self._hub.hf_hub_download(
-                    self._name,
-                    file,
-                    revision=self._revision,
-                    tqdm_class=_bar(self._progress, done, total),
-                )
+                self._hub.hf_hub_download(self._name, file, revision=self._revision, tqdm_class=bar)
             )
             folder = path.parent
             done += path.stat().st_size
