@@ -38,6 +38,21 @@ def test_show_draws_the_tiles_and_says_what_they_cost(folder: Path, tmp_path: Pa
         assert picture.format == "PNG"
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+def test_show_makes_a_small_picture_without_running_the_reader(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr(TinyReader, "prefill", None)
+    out = tmp_path / f"tiles.{ending}"
+    words = ["--no-estimate", "--long-side", 300, "--model", "tiny", "--device", "cpu"]
+    result = run("show", folder / "a.png", "-o", out, *words)
+    assert result.exit_code == 0, result.stderr
+    assert "Seconds" not in result.stdout
+    assert "Memory" not in result.stdout
+    with Image.open(out) as picture:
+        assert max(picture.size) == 300
+
+
 def test_show_numbers_the_pictures_of_several_pages(folder: Path, tmp_path: Path) -> None:
     result = run(
         *("show", folder / "three.tif", "--pages", "1-2", "--model", "tiny"),

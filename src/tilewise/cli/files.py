@@ -36,8 +36,10 @@ def check_picture_path(path: Path) -> None:
 
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Write a picture in the format of the path's ending; raises ConfigError as ``write_whole``."""
-    data = BytesIO()
-    picture.save(data, _FORMATS[path.suffix.lower()])
+    data, kind = BytesIO(), _FORMATS[path.suffix.lower()]
+    if kind == "JPEG":  # which has no palettes
+        picture = picture.convert("RGB")
+    picture.save(data, kind, optimize=True)
     write_whole(path, data.getvalue())
 
 

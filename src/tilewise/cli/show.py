@@ -37,6 +37,17 @@ if TYPE_CHECKING:
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="As for ask.")
 @click.option("--max-tiles", type=click.IntRange(min=1), help="Tile budget of each page.")
 @click.option("--pages", metavar="RANGE", default="1", show_default=True, help="E.g. 1-3,7.")
+@click.option(
+    "--long-side",
+    type=click.IntRange(min=200),
+    metavar="PX",
+    help="A smaller picture, in 256 colours.  [default: up to 2000 px, all colours]",
+)
+@click.option(
+    "--estimate/--no-estimate",
+    default=True,
+    help="Say seconds and memory, for which the reader is run.  [default: estimate]",
+)
 @click.option("--password", metavar="TEXT", help="Opens an encrypted PDF.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
 @web_options
@@ -48,6 +59,8 @@ def show(
     device: str,
     max_tiles: int | None,
     pages: str,
+    long_side: int | None,
+    estimate: bool,
     password: str | None,
     threads: int | None,
     web: WebOptions,
@@ -69,32 +82,22 @@ def show(
         opened = stack.enter_context(open_named(source, password, web))
         count = len(places([opened], pages))
         reader = load(model or DEFAULT, dtype=dtype, device=device)
-        cost = measure(reader)
+        cost = measure(reader) if estimate else None
         talks = converse([opened], reader, max_tiles=max_tiles, pages=pages, per_page=True)
         for index, talk in enumerate(talks):
-            _show_page(talk, cost, numbered(output, index, count))
+            _show_page(talk, cost, numbered(output, index, count), long_side)
 
 
-def _show_page(talk: Conversation, cost: Cost, path: Path) -> None:
+def _show_page(talk: Conversation, cost: Cost | None, path: Path, long_side: int | None) -> None:
     """Print the table of one page and write its picture."""
-    from tilewise.engine.memory import needed_bytes
-    from tilewise.tiling.draw import draw_tiles
+    from tilewise.tiling.draw import draw_tiles, made_small
 
     (page,), (tiles,), (limit,) = talk.pages, talk.tiles, talk.max_tiles
     fit = tiles.fit
     plan = talk.reader.plan(page.width, page.height, limit)
-    pixels = fit.canvas_width * fit.canvas_height
     right = fit.canvas_width - fit.width - fit.left
     bottom = fit.canvas_height - fit.height - fit.top
-    kept = talk.reader.footprint()
-    memory_bytes = max(
-        cost.memory_bytes(len(plan), pixels),  # with what Python and torch take themselves
-        kept.weights_bytes + needed_bytes(kept, len(plan), fit.grid.tiles),
-    )
-    estimates = (
-        ("Seconds", f"about {cost.seconds(len(plan)):.1f} to the first character"),
-        ("Memory", f"about {memory_bytes / 2**20:,.0f} MiB"),
-    )
+    estimates = _estimates(talk, cost, len(plan)) if cost else ()
     table = (
         ("Page", f"{page.name}, {page.number} of {page.total}, {page.width} x {page.height} px"),
         ("Read at", f"{fit.width} x {fit.height} px"),
@@ -106,5 +109,23 @@ def _show_page(talk: Conversation, cost: Cost, path: Path) -> None:
     )
     for name, value in table:
         click.echo(f"{name:<8} {value}")
-    save_picture(draw_tiles(page, tiles, plan, estimates), path)
+    picture = draw_tiles(page, tiles, plan, estimates)
+    save_picture(picture if long_side is None else made_small(picture, long_side), path)
     click.echo(f"{'Picture':<8} {path}\n")
+
+
+def _estimates(talk: Conversation, cost: Cost, tokens: int) -> tuple[tuple[str, str], ...]:
+    """Seconds and memory of one page, as (name, value)."""
+    from tilewise.engine.memory import needed_bytes
+
+    (tiles,) = talk.tiles
+    fit, kept = tiles.fit, talk.reader.footprint()
+    memory_bytes = max(
+        # with what Python and torch take themselves
+        cost.memory_bytes(tokens, fit.canvas_width * fit.canvas_height),
+        kept.weights_bytes + needed_bytes(kept, tokens, fit.grid.tiles),
+    )
+    return (
+        ("Seconds", f"about {cost.seconds(tokens):.1f} to the first character"),
+        ("Memory", f"about {memory_bytes / 2**20:,.0f} MiB"),
+    )

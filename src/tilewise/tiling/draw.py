@@ -65,6 +65,13 @@ def draw_tiles(page: Page, tiles: Tiles, plan: Plan, facts: Facts = ()) -> Image
     return _compose(title, canvas, aside, is_wide=is_wide)
 
 
+def made_small(picture: Image.Image, long_side: int) -> Image.Image:
+    """A picture of at most ``long_side`` pixels on its long side, in 256 colours."""
+    small = picture.copy()
+    small.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
+    return small.quantize(256, dither=Image.Dither.NONE)
+
+
 def draw_evidence(page: Page, evidence: Sequence[Evidence]) -> Image.Image:
     """Mark on a page where an answer stands, each box with its text.
 

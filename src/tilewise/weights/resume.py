@@ -32,28 +32,20 @@ def put_blob(hub: Any, name: str, file: str, revision: str, bar: type | None) ->
         WeightsError: what arrived is not what the hub announced.
         OSError, ValueError, and errors of the hub: as ``hf_hub_download``.
     """
-    from huggingface_hub.file_download import (  # noqa: PLC0415 - an extra, imported where used
-        http_get,
-        repo_folder_name,
-    )
-    from huggingface_hub.utils import WeakFileLock, build_hf_headers  # noqa: PLC0415
+    from huggingface_hub import file_download  # noqa: PLC0415 - an extra, imported where used
 
     url = hub.hf_hub_url(name, file, revision=revision)
     told = hub.get_hf_file_metadata(url)
     if not told.etag or told.size is None:
         return  # nothing to know a part by; hf_hub_download will do
-    cache, folder = (
-        Path(hub.constants.HF_HUB_CACHE),
-        repo_folder_name(repo_id=name, repo_type="model"),
-    )
-    blob, lock = (
-        cache / folder / "blobs" / told.etag,
-        cache / ".locks" / folder / f"{told.etag}.lock",
-    )
+    cache = Path(hub.constants.HF_HUB_CACHE)
+    folder = file_download.repo_folder_name(repo_id=name, repo_type="model")
+    blob = cache / folder / "blobs" / told.etag
+    lock = cache / ".locks" / folder / f"{told.etag}.lock"
     part = blob.with_name(blob.name + PART)
     for path in (blob, lock):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with WeakFileLock(lock):
+    with hub.utils.WeakFileLock(lock):
         if blob.exists():
             return
         here = part.stat().st_size if part.exists() else 0
@@ -61,11 +53,11 @@ def put_blob(hub: Any, name: str, file: str, revision: str, bar: type | None) ->
             here = 0
         with part.open("r+b" if here else "wb", buffering=0) as target:
             target.seek(here)
-            http_get(
+            file_download.http_get(
                 url,
                 target,  # unbuffered, so that a run that is killed leaves all that had arrived
                 resume_size=here,
-                headers=build_hf_headers(),
+                headers=hub.utils.build_hf_headers(),
                 expected_size=told.size,
                 displayed_filename=file,
                 tqdm_class=bar,
