@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from tilewise.cli.files import check_picture_path, numbered, save_picture
+from tilewise.cli.folder import ask_many, folder_options, needs_out, taken
 from tilewise.cli.progress import ANSWER, ProgressLine
 from tilewise.cli.structured import (
     ask_by_schema,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tilewise.engine.generate import Limits
     from tilewise.engine.sampling import SamplingConfig
     from tilewise.engine.session import Conversation
+    from tilewise.folder.work import Asking
     from tilewise.models.load import Dtype
     from tilewise.sources.source import Source
     from tilewise.sources.web_options import WebOptions
@@ -96,14 +98,27 @@ class AskOptions:
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
 @click.option("--progress/--no-progress", default=None, help="[default: if a terminal]")
 @structured_options
+@folder_options
 @web_options
 def ask(words: tuple[str, ...], **options: Any) -> None:
     """Answer QUESTION about SOURCES: images, PDFs, web pages, addresses, or - for standard input.
 
     With --chat the question may be left out; more are read from standard input, one a line.
     With --schema there is none: each field is asked for, and a record comes out.
+    With --out, SOURCES may be folders and patterns too.
     """
+    folder = taken(options)
     settings = AskOptions(**check_shape(options))
+    if folder.out is not None or folder.question or needs_out(words[:-1] or words):
+        given: dict[str, object] = {"--chat": settings.chat, "--draw": settings.draw}
+        given |= {
+            "--json": settings.as_json,
+            "--format": settings.shape,
+            "--schema": settings.schema,
+        }
+        refused = [name for name, value in given.items() if value]
+        ask_many(words, folder, lambda: _asking(settings), refused, settings.progress)
+        return
     if settings.schema is not None:
         ask_by_schema(words, settings)
         return
@@ -198,6 +213,26 @@ def _ask_opened(
     assert question is not None  # _split sees to it
     for index, talk in enumerate(talks):
         asking.answer(talk, question, index, count)
+
+
+def _asking(settings: AskOptions) -> Asking:
+    """The same settings for a run over many files."""
+    from tilewise.folder.work import Asking
+    from tilewise.models.folders import DEFAULT
+
+    return Asking(
+        model=settings.model or DEFAULT,
+        dtype=settings.dtype,
+        device=settings.device,
+        max_tiles=settings.max_tiles,
+        pages=settings.pages,
+        per_page=settings.per_page,
+        max_new_tokens=settings.max_new_tokens,
+        sampling=sampling_of(settings),
+        password=settings.password,
+        threads=settings.threads,
+        web=settings.web,
+    )
 
 
 def sampling_of(settings: AskOptions) -> SamplingConfig:

@@ -1,0 +1,1 @@
+"""Questions about many files: found, loaded ahead of the model, answered, written line by line."""

@@ -1,0 +1,243 @@
+"""The work of a run over files: pages loaded ahead in threads, asked one after another."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from time import perf_counter
+from typing import Any, Final
+
+import numpy as np
+
+from tilewise.engine.generate import Limits
+from tilewise.engine.sampling import SamplingConfig
+from tilewise.engine.session import Conversation
+from tilewise.errors import TilewiseError
+from tilewise.folder.ahead import Ahead
+from tilewise.folder.answers import Line
+from tilewise.folder.lines import line
+from tilewise.models.folders import DEFAULT
+from tilewise.models.load import Dtype, load
+from tilewise.models.reader import Reader
+from tilewise.pipeline import converse, places
+from tilewise.records import Answer, Page
+from tilewise.sources.pages import open_source
+from tilewise.sources.source import Source
+from tilewise.sources.web_options import WebOptions
+
+_log = logging.getLogger(__name__)
+
+FAULTS: Final = (
+    # what a file or a page may bring about in decoders and models, besides TilewiseError
+    OSError, MemoryError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError,
+    AttributeError, AssertionError, SyntaxError, EOFError, struct.error, zlib.error,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How every file of a run is asked; the settings are those of ``pipeline.ask``."""
+
+    model: str = DEFAULT
+    dtype: Dtype | None = None
+    device: str = "auto"
+    max_tiles: int | None = None
+    pages: str | None = None
+    per_page: bool = False
+    max_new_tokens: int | None = None
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    password: str | None = field(default=None, repr=False)
+    threads: int | None = None
+    web: WebOptions = field(default_factory=WebOptions)
+
+    def said(self) -> dict[str, Any]:
+        """The settings that answers depend on, those at their defaults left out."""
+        silent = ("model", "device", "password", "threads", "sampling", "web")
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in silent}
+        plain = {f.name: f.default for f in fields(self)} | _apart(SamplingConfig(), WebOptions())
+        told = own | _apart(self.sampling, self.web)
+        return {"model": self.model} | {k: v for k, v in told.items() if v != plain[k]}
+
+
+def _apart(sampling: SamplingConfig, web: WebOptions) -> dict[str, Any]:
+    return asdict(sampling) | {f"web_{name}": value for name, value in asdict(web).items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A file with the questions to ask about it, save those done already, by page and question.
+
+    ``source`` is its name in lines and messages, ``path`` where it lies, whatever the folder that
+    the work runs in.
+    """
+
+    source: str
+    path: str
+    questions: tuple[str, ...]
+    done: frozenset[tuple[int | None, str]] = frozenset()
+
+    def missing(self, page: int | None) -> list[str]:
+        """What is left to ask about a page, or with None about the file."""
+        return [question for question in self.questions if (page, question) not in self.done]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A line that is ready, or with None the end of a file."""
+
+    source: str
+    line: Line | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Loaded:
+    """Pages ready to be asked about, or the error that they gave; ``page`` as in ``lines.line``."""
+
+    page: int | None
+    pages: int
+    talk: Conversation | None
+    load_s: float
+    error: str | None = None
+
+
+class FolderWork:
+    """Asks files; made by ``start`` in the process that does so.
+
+    Args:
+        asking: how.
+        reader: who answers.
+    """
+
+    def __init__(self, asking: Asking, reader: Reader) -> None:
+        self.asking = asking
+        self.reader = reader
+
+    def __call__(self, tasks: Iterable[Task]) -> Iterator[Step]:
+        """Ask about each file in turn; the next ones are loaded meanwhile."""
+        with Ahead(self._load, tasks) as loaded:
+            for task, part in loaded:
+                for answered in self._lines(task, part) if part is not None else ():
+                    yield Step(source=task.source, line=answered)
+                if part is None:
+                    yield Step(source=task.source, line=None)
+
+    def _load(self, task: Task) -> Iterator[_Loaded]:
+        """The pages of a file, cut; together, or with ``per_page`` each when it is wanted."""
+        began = perf_counter()
+        try:
+            with _opened(task, self.asking) as source:
+                chosen = [number for _, number in places([source], self.asking.pages)]
+                if not self.asking.per_page:
+                    talk = self._talk(source, self.asking.pages)
+                    yield _loaded(None, len(chosen), talk, began)
+                    return
+                for number in chosen:
+                    if task.missing(number):
+                        yield self._page(source, number, len(chosen))
+        except TilewiseError as err:
+            yield _failed(None, 0, str(err), began)
+        except FAULTS as err:
+            yield _failed(None, 0, _unforeseen(task.source, err), began)
+
+    def _page(self, source: Source, number: int, pages: int) -> _Loaded:
+        """One page; what is wrong with it does not touch the others."""
+        began = perf_counter()
+        try:
+            return _loaded(number, pages, self._talk(source, str(number)), began)
+        except TilewiseError as err:
+            return _failed(number, pages, str(err), began)
+        except FAULTS as err:
+            return _failed(number, pages, _unforeseen(f"{source.name}, page {number}", err), began)
+
+    def _talk(self, source: Source, pages: str | None) -> Conversation:
+        (talk,) = converse(
+            [source],
+            self.reader,
+            max_tiles=self.asking.max_tiles,
+            pages=pages,
+            beams=self.asking.sampling.beams,
+        )
+        assert talk.tiles  # cut here, in the thread
+        talk.pages = tuple(map(_without_pixels, talk.pages))
+        return talk
+
+    def _lines(self, task: Task, part: _Loaded) -> Iterator[Line]:
+        missing = task.missing(part.page)
+        for number, question in enumerate(missing):
+            answer, error = None, part.error
+            if part.talk is not None:
+                answer, error = self._answer(part.talk, question)
+            yield line(
+                task.source, part.page, part.pages, question,
+                talk=part.talk, answer=answer, error=error,
+                load_s=0.0 if number else part.load_s,
+            )  # fmt: skip
+
+    def _answer(self, talk: Conversation, question: str) -> tuple[Answer | None, str | None]:
+        """Ask on its own, as if nothing had been asked before: an answer or an error."""
+        most = self.asking.max_new_tokens
+        limits = Limits() if most is None else Limits(max_new_tokens=most)
+        try:
+            *_, answer = talk.ask(question, limits, None, self.asking.sampling)
+            talk.forget()
+        except TilewiseError as err:
+            return None, str(err)
+        except FAULTS as err:
+            return None, _unforeseen(f"{talk.pages[0].name}, question {question!r}", err)
+        assert isinstance(answer, Answer)
+        return answer, None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Loads the reader and makes the work; picklable, so that it can be sent to other machines."""
+
+    asking: Asking
+
+    def __call__(self) -> FolderWork:
+        """Make the work; raises WeightsError or ConfigError where the model cannot be loaded."""
+        if self.asking.threads is not None:
+            import torch  # noqa: PLC0415 - the number of threads is the process's own affair
+
+            torch.set_num_threads(self.asking.threads)
+        asking = self.asking
+        return FolderWork(asking, load(asking.model, dtype=asking.dtype, device=asking.device))
+
+
+def lost(task: Task, reason: str) -> Iterator[Step]:
+    """Lines that say that no process survived a file."""
+    for question in task.questions:
+        if (None, question) not in task.done:
+            failed = line(task.source, None, 0, question, error=f"{task.source}: {reason}")
+            yield Step(source=task.source, line=failed)
+    yield Step(source=task.source, line=None)
+
+
+def _loaded(page: int | None, pages: int, talk: Conversation, began: float) -> _Loaded:
+    return _Loaded(page=page, pages=pages, talk=talk, load_s=perf_counter() - began)
+
+
+def _failed(page: int | None, pages: int, error: str, began: float) -> _Loaded:
+    load_s = perf_counter() - began
+    return _Loaded(page=page, pages=pages, talk=None, load_s=load_s, error=error)
+
+
+def _unforeseen(where: str, err: BaseException) -> str:
+    """A sentence for an error that no part of tilewise gave on purpose."""
+    _log.debug("%s", where, exc_info=err)
+    if isinstance(err, MemoryError):
+        return f"{where}: there is not enough memory; allow fewer tiles (--max-tiles)."
+    return f"{where}: cannot be read ({type(err).__name__}: {err}); please report this file."
+
+
+def _opened(task: Task, asking: Asking) -> Source:
+    return open_source(task.path, password=asking.password, name=task.source, web=asking.web)
+
+
+def _without_pixels(page: Page) -> Page:
+    """The same page, all of its pixels in one place: once cut, a page needs its tiles alone."""
+    blank = np.broadcast_to(np.uint8(255), page.pixels.shape)
+    return Page(pixels=blank, name=page.name, number=page.number, total=page.total)
