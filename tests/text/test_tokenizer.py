@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,3 +154,20 @@ def test_the_published_tokenizer_says_nothing_on_stderr(
     tokenizer = load_tokenizer(path.parent, 92_544)
     assert tokenizer.id_of("[UNUSED_TOKEN_145]") == 92_542
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.golden
+def test_the_published_tokenizer_decodes_as_its_library_does(golden: GoldenFile) -> None:
+    """Leading blanks stay, and text streams, for any ids that do not end within a character."""
+    path = golden("ixc2-4khd", f"tokenizer/{SENTENCEPIECE}")
+    ours = load_tokenizer(path.parent, 92_544)
+    library = sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes())
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        ids = random.integers(3, random.choice([300, 2_000, 92_544]), random.integers(1, 20))
+        ids = [*ids.tolist(), ours.encode(".", bos=False)[0]]
+        assert ours.decode(ids) == library.decode(ids)
+        streamed = [ours.decode(ids[:count]) for count in range(len(ids) + 1)]
+        assert all(longer.startswith(shorter) for shorter, longer in pairwise(streamed))
+    word = library.piece_to_id("\u2581The")
+    assert ours.decode([word, word]) == library.decode([word, word]) == " The The"

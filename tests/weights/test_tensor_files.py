@@ -122,7 +122,7 @@ def test_a_pickle_with_code_is_refused_and_does_not_run(tmp_path: Path, is_zip: 
 
 def test_a_bare_pickle_with_code_is_refused(tmp_path: Path) -> None:
     (tmp_path / PICKLE).write_bytes(pickle.dumps({"b": Marker(tmp_path / "ran")}))
-    with pytest.raises(WeightsError, match=r"holds code or objects \(.*\)|damaged"):
+    with pytest.raises(WeightsError, match=r"holds code or objects \(pathlib.*\), and loading it"):
         TensorFiles(tmp_path)
     assert not (tmp_path / "ran").exists()
 

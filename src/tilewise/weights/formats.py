@@ -8,11 +8,13 @@ can run.
 from __future__ import annotations
 
 import pickle
+import pickletools
 import re
 import struct
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +30,9 @@ AGAIN: Final = "get the folder again, or give another model"
 _SOURCE: Final = "Get the model as safetensors from a source that you trust"
 _DAMAGE: Final = (EOFError, RuntimeError, ValueError, LookupError, TypeError, struct.error)
 _GLOBAL: Final = re.compile(r"GLOBAL ([A-Za-z_]\w*(?:\.\w+)*)(?![\w.]*\.(?:\s|$))")
+_IMPORTS: Final = ("GLOBAL", "INST", "STACK_GLOBAL")  # operations of a pickle
+_HARMLESS: Final = ("torch.", "collections.")  # what tables of tensors are made of
+_OPERATIONS: Final = 100_000  # of a pickle are looked at to name what it imports
 _OLD_PICKLE: Final = "mmap can only be used with files saved with"
 
 
@@ -117,13 +122,32 @@ def _unpickle(path: Path) -> Any:
 
 def _refusal(path: Path, reason: str) -> str:
     """Tell a pickle that wants to run something from one that is merely damaged."""
-    named = _GLOBAL.search(reason)
+    found = _GLOBAL.search(reason)
+    named = found[1] if found else _imported(path)
     if named is None:
         return f"{path}: is no pickle of tensors, or damaged or cut short; {AGAIN}."
     return (
-        f"{path}: is a pickle that holds code or objects ({named[1]}), and loading it "
+        f"{path}: is a pickle that holds code or objects ({named}), and loading it "
         f"could run anything; only tables of tensors are read. {_SOURCE}."
     )
+
+
+def _imported(path: Path) -> str | None:
+    """What a bare pickle would import first, told by its operations without running them."""
+    texts: list[str] = []
+    try:
+        with path.open("rb") as file:
+            for operation, value, _ in islice(pickletools.genops(file), _OPERATIONS):
+                name = str(value).replace(" ", ".")
+                if isinstance(value, str) and operation.name not in _IMPORTS:
+                    texts.append(value)
+                if operation.name == "STACK_GLOBAL":
+                    name = ".".join(texts[-2:])
+                if operation.name in _IMPORTS and not name.startswith(_HARMLESS):
+                    return name
+    except (ValueError, OSError):  # no pickle to its end
+        return None
+    return None
 
 
 def _table(path: Path, table: Any) -> dict[str, Tensor]:
