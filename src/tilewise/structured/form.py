@@ -107,8 +107,7 @@ def read_form(schema: SchemaLike) -> Form:
     """
     loaded, name = read_schema(schema)
     root = _Walk(loaded, name).node(loaded, _Place(is_root=True))
-    if not isinstance(root, Branch):
-        fail(name, (), 'the type is not "object"; a record is an object')
+    assert isinstance(root, Branch)  # of type object, as the walk has seen
     return Form(name=name, schema=loaded, root=replace(root, is_nullable=False))
 
 
@@ -160,6 +159,8 @@ class _Walk:
         schema, is_nullable, place = self._plain(node, place)
         kind, is_null_type = self._type(schema, place)
         is_nullable = is_nullable or is_null_type
+        if place.is_root and kind != "object":
+            self.fail(place, f'the type is {kind!r}; a record needs "type": "object"')
         self._check_keywords(schema, kind, place)
         place = replace(place, style=self._style(schema, place))
         if kind == "object":
@@ -373,7 +374,7 @@ def words_of(name: str) -> str:
 
 def _joined(prefix: str, label: str) -> str:
     """A property's words after those of its object, unless they begin with them already."""
-    if not prefix or label.lower().startswith(prefix.lower()):
+    if not prefix or f"{label} ".lower().startswith(f"{prefix} ".lower()):
         return label
     first, _, rest = label.partition(" ")
     kept = first if len(first) > 1 and first.isupper() else first.lower()
