@@ -74,8 +74,8 @@ def answer_text(said: Mapping[str, Any], kind: Format) -> str:
 def csv_line(cells: Iterable[Any]) -> str:
     """One row of CSV (RFC 4180, with a plain newline)."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue()
+    csv.writer(out, lineterminator="\r\n").writerow(cells)  # so that either sign is quoted
+    return out.getvalue().removesuffix("\r\n") + "\n"
 
 
 def md_head(names: Sequence[str]) -> str:
