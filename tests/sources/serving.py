@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Reply = tuple[int, dict[str, str], bytes]
-Answer = str | bytes | Reply | Callable[[BaseHTTPRequestHandler], None]
+Answer = str | bytes | Reply | Callable[[BaseHTTPRequestHandler], object]
 
 
 class Site:
@@ -68,9 +68,12 @@ def redirect(target: str) -> Reply:
 @contextmanager
 def serving(host: str = "127.0.0.1") -> Iterator[Site]:
     """A server that lives as long as the block."""
-    handler = type("Handler", (_Handler,), {})
-    with _Server((host, 0), handler) as server:
-        site = handler.site = Site(host, server.server_address[1])
+
+    class Handler(_Handler):
+        """Knows the site of this server alone."""
+
+    with _Server((host, 0), Handler) as server:
+        site = Handler.site = Site(host, server.server_address[1])
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

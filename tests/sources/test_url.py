@@ -267,7 +267,7 @@ def test_an_answer_cut_short_is_told(site: Site) -> None:
 
 
 def test_what_is_no_http_is_told(site: Site) -> None:
-    site.pages["/a"] = lambda handler: handler.wfile.write(b"SSH-2.0-x\r\n") and None
+    site.pages["/a"] = lambda handler: handler.wfile.write(b"SSH-2.0-x\r\n")
     with pytest.raises(SourceError, match="the connection broke"):
         fetch(site["/a"], HERE)
 

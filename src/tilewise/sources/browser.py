@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tilewise.errors import MissingExtraError, SourceError
@@ -47,6 +49,8 @@ _FLAGS: Final = (
     "--font-render-hinting=none",
 )
 
+_PROFILE: Final = re.compile(r"--user-data-dir=(\S*playwright_chromiumdev_profile\S*)")
+
 T = TypeVar("T")
 
 
@@ -55,6 +59,7 @@ class Leash:
 
     def __init__(self) -> None:
         self._groups: list[int] = []
+        self._profile: str | None = None
         self._driver: int | None = None
         self._is_over = False
         self._lock = threading.Lock()
@@ -64,12 +69,14 @@ class Leash:
         """Whether the browser was killed."""
         return self._is_over
 
-    def hold(self, playwright: Playwright, browser: Browser) -> None:
+    def hold(self, browser: Browser) -> None:
         """Note the processes of a browser that has just started."""
         session = browser.new_browser_cdp_session()
         for process in session.send("SystemInfo.getProcessInfo")["processInfo"]:
             if process["type"] == "browser":
                 self._groups.append(int(process["id"]))
+        profile = _PROFILE.search(session.send("SystemInfo.getInfo")["commandLine"])
+        self._profile = profile[1] if profile else None
         session.detach()
         if self._is_over:
             self.kill_browser()
@@ -86,6 +93,11 @@ class Leash:
         with self._lock:
             for group in self._groups:
                 _kill(group)
+
+    def clear(self) -> None:
+        """Remove what a killed browser leaves of its profile."""
+        if self._is_over and self._profile is not None:
+            shutil.rmtree(self._profile, ignore_errors=True)
 
     def kill_driver(self) -> None:
         """Kill Playwright's helper."""
@@ -134,6 +146,7 @@ def within(name: str, limit_s: float, work: Callable[[Leash], T]) -> T:
         if thread.is_alive():
             leash.kill_driver()
             thread.join(_STOP_TIMEOUT_S)
+        leash.clear()
     if leash.is_over or not (done or failed):
         raise SourceError(
             f"{name} was not drawn within {limit_s:g} s, perhaps as a script of it never ends; try "
@@ -145,8 +158,10 @@ def within(name: str, limit_s: float, work: Callable[[Leash], T]) -> T:
 
 
 @contextmanager
-def started(leash: Leash, timeout_s: float) -> Iterator[Browser]:
+def started(leash: Leash, folder: Path, timeout_s: float) -> Iterator[Browser]:
     """A running Chromium that reaches nothing by itself; contexts get a gate of their own.
+
+    ``folder`` is for its temporary files.
 
     Raises:
         MissingExtraError: Playwright or Chromium is not installed.
@@ -162,6 +177,8 @@ def started(leash: Leash, timeout_s: float) -> Iterator[Browser]:
                 executable_path=program,
                 args=list(_FLAGS),
                 chromium_sandbox=has_sandbox,
+                env={**os.environ, "TMPDIR": str(folder)},
+                artifacts_dir=str(folder),
                 handle_sigint=False,
                 handle_sigterm=False,
                 handle_sighup=False,
@@ -170,7 +187,7 @@ def started(leash: Leash, timeout_s: float) -> Iterator[Browser]:
         except playwright_api.Error as err:
             raise _not_started(program, str(err), has_sandbox=has_sandbox) from err
         try:
-            leash.hold(playwright, browser)
+            leash.hold(browser)
             yield browser
         finally:
             with suppress(playwright_api.Error):
@@ -197,7 +214,7 @@ def _program(playwright: Playwright) -> str:
         if os.environ.get(PROGRAM):
             raise
         own = playwright.chromium.executable_path
-        if own and os.path.exists(own):  # noqa: PTH110, no more than a question
+        if own and Path(own).exists():
             return own
         raise
 

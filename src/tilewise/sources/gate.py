@@ -38,6 +38,9 @@ _MAX_REFUSED: Final = 20
 _POLICY: Final = "sandbox allow-scripts"
 """A local page gets an origin of its own: it may show its folder's files and not read them."""
 
+_BROWSER_HOSTS: Final = ("content-autofill.googleapis.com", "optimizationguide-pa.googleapis.com")
+"""What Chromium asks for its own ends while it shows a page; it is not part of the page."""
+
 _FONT_MARKS: Final = (b"wOFF", b"wOF2", b"OTTO", b"\0\1\0\0", b"true")
 
 
@@ -188,6 +191,9 @@ class _Handler(socketserver.BaseRequestHandler):
         host, port = url.hostname or "", port_of(url)
         if host == LOCAL_HOST:
             self._local(gate, "" if is_tunnel else urlsplit(target).path)
+            return
+        if host in _BROWSER_HOSTS:
+            self._reply("403 Forbidden", "not part of the page")
             return
         try:
             link = gate.open(host, port)

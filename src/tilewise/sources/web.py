@@ -48,6 +48,7 @@ WINDOW_HEIGHT: Final = 1024
 
 _ROW: Final = 4  # pages are cut at multiples of so many CSS pixels, whole pixels at any scale
 _MIN_GAP: Final = 6  # rows of one colour that make a gap between lines
+_LOAD_MS: Final = 20_000
 _SETTLE_MS: Final = 3000
 _STEP_MS: Final = 80
 _GROWTH_MS: Final = 400
@@ -105,14 +106,20 @@ class WebSource:
         self.close()
 
 
-def open_page_at(url: str, name: str, options: WebOptions) -> WebSource:
+def open_page_at(url: str, name: str, options: WebOptions, asked: str = "") -> WebSource:
     """Draw the page at a web address that has been checked (``url.fetch``).
+
+    Args:
+        url: where the page is.
+        name: what messages call it.
+        options: how it is drawn.
+        asked: what led there by redirects, to tell a login that stands before the page.
 
     Raises:
         SourceError: it cannot be loaded or drawn in time, or wants a login.
         MissingExtraError: Playwright or Chromium is missing.
     """
-    return _drawn(url, name, options, None)
+    return _drawn(url, name, options, None, asked)
 
 
 def open_html(data: bytes, folder: Path | None, name: str, options: WebOptions) -> WebSource:
@@ -154,15 +161,17 @@ def _is_utf_8(data: bytes) -> bool:
     return True
 
 
-def _drawn(url: str, name: str, options: WebOptions, page: LocalPage | None) -> WebSource:
+def _drawn(
+    url: str, name: str, options: WebOptions, page: LocalPage | None, asked: str = ""
+) -> WebSource:
     limit_s = options.time_limit_s
     ends = time.monotonic() + limit_s
 
     def work(leash: Leash) -> list[Shot]:
-        with started(leash, limit_s) as browser:
-            return _Visit(browser, gate, url, name, ends).shots()
+        with started(leash, folder, limit_s) as browser:
+            return _Visit(browser, gate, url, name, ends, asked or url).shots()
 
-    with Gate(options, page) as gate:
+    with work_folder(name) as folder, Gate(options, page) as gate:
         try:
             shots = within(name, limit_s, work)
         except SourceError:
@@ -191,7 +200,10 @@ def _not_drawn(name: str, said: str, gate: Gate) -> SourceError:
 class _Visit:
     """One page in one fresh context of a browser, from loading to pictures."""
 
-    def __init__(self, browser: Browser, gate: Gate, url: str, name: str, ends: float) -> None:
+    def __init__(
+        self, browser: Browser, gate: Gate, url: str, name: str, ends: float, asked: str
+    ) -> None:
+        self._asked = asked
         self.url, self.name, self.options, self._ends = url, name, gate.options, ends
         options = gate.options
         context = browser.new_context(
@@ -238,10 +250,10 @@ class _Visit:
         is_remote = self.url.startswith("http") and f"//{LOCAL_HOST}/" not in self.url
         if response is not None and is_remote:
             check_status(self.url, response.status)
-        if not self._settled("load", left_ms / 2):
+        if not self._settled("load", min(left_ms / 3, _LOAD_MS)):
             _log.warning("%s: not all of it had come when it was drawn", self.name)
         self._settled("networkidle", min(_SETTLE_MS, left_ms / 4))
-        if is_remote and self._do("wantsLogin()") and _path(self.tab.url) != _path(self.url):
+        if is_remote and self._do("wantsLogin()") and _path(self.tab.url) != _path(self._asked):
             raise SourceError(
                 f"{shortened(self.name)} leads to a login ({shortened(self.tab.url, 100)}); log in "
                 "with a browser, save the page and give the file."
