@@ -22,9 +22,9 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 CODE := $(wildcard src tests scripts benchmarks examples)
 
-# Chromium renders HTML to pages, LibreOffice makes office files for tests, and the fonts are
-# those that synthetic pages are set in.
-PACKAGES := chromium libreoffice-calc-nogui libreoffice-impress-nogui libreoffice-writer-nogui \
+# Chromium renders HTML to pages, LibreOffice office files, DjVuLibre DjVu files; the fonts are those
+# that synthetic pages are set in.
+PACKAGES := chromium djvulibre-bin libreoffice-calc-nogui libreoffice-impress-nogui libreoffice-writer-nogui \
 	fonts-cantarell fonts-comfortaa fonts-crosextra-caladea fonts-crosextra-carlito fonts-dejavu \
 	fonts-ebgaramond fonts-firacode fonts-freefont-ttf fonts-hack fonts-lato fonts-liberation \
 	fonts-linuxlibertine fonts-noto-core fonts-open-sans fonts-roboto-unhinted

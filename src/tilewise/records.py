@@ -33,12 +33,17 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Page:
-    """One image to be read: uint8 RGB ``(height, width, 3)``."""
+    """One image to be read: uint8 RGB ``(height, width, 3)``.
+
+    ``turned_deg``: the source's picture was turned anticlockwise by so much about its centre to
+    put the page straight; boxes are in pixels of the page as it is here.
+    """
 
     pixels: Pixels
     name: str
     number: int = 1
     total: int = 1
+    turned_deg: float = 0.0
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 import zipfile
 from functools import cache
@@ -140,3 +141,111 @@ def texts_of(source: Source) -> list[str]:
         layer.close()
         page.close()
     return texts
+
+
+def ole(streams: dict[str, bytes]) -> bytes:
+    """An OLE compound file with short and long streams, sectors of 512 bytes."""
+    sectors: list[bytes] = []
+    fat: list[int] = []
+
+    def chain(data: bytes) -> int:
+        first, count = len(sectors), max(1, -(-len(data) // 512))
+        for n in range(count):
+            sectors.append(data[512 * n : 512 * (n + 1)].ljust(512, b"\0"))
+            fat.append(first + n + 1 if n + 1 < count else 0xFFFFFFFE)
+        return first
+
+    mini = b""
+    mini_fat: list[int] = []
+    places = {}
+    for name, data in streams.items():
+        if len(data) >= 4096:
+            places[name] = chain(data)
+            continue
+        places[name] = len(mini_fat)
+        count = max(1, -(-len(data) // 64))
+        mini_fat += [places[name] + n + 1 for n in range(count - 1)] + [0xFFFFFFFE]
+        mini += data.ljust(64 * count, b"\0")
+    entries = [("Root Entry", 5, chain(mini), len(mini))]
+    entries += [(name, 2, places[name], len(data)) for name, data in streams.items()]
+    directory = b"".join(
+        name.encode("utf-16-le").ljust(64, b"\0")
+        + struct.pack("<HBB", 2 * len(name) + 2, kind, 1)
+        + b"\xff" * 12
+        + bytes(36)
+        + struct.pack("<II", start, size)
+        + bytes(4)
+        for name, kind, start, size in entries
+    )
+    directory_at = chain(directory)
+    mini_fat_at = chain(struct.pack(f"<{len(mini_fat)}I", *mini_fat))
+    fat_at = len(sectors)
+    fat.append(0xFFFFFFFD)
+    table = struct.pack(f"<{len(fat)}I", *fat).ljust(512, b"\xff")
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16)
+    header += struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
+    header += struct.pack("<IIIIII", 0, 1, directory_at, 0, 4096, mini_fat_at)
+    header += struct.pack("<III", 1, 0xFFFFFFFE, 0)
+    header += struct.pack("<109I", fat_at, *[0xFFFFFFFF] * 108)
+    return header + b"".join(sectors) + table
+
+
+_MACRO = 'Sub Main\nOpen "%s" For Output As #1\nPrint #1, "ran"\nClose #1\nEnd Sub'
+
+
+def odt_that_acts(address: str, mark: Path, picture: str) -> bytes:
+    """An ODT that, opened without care, writes ``mark`` and fetches from ``address``.
+
+    It shows the text "Quiet page" and links to ``picture`` too.
+    """
+    parts = {"office": "office", "text": "text", "draw": "drawing", "script": "script"}
+    parts["svg"] = "svg-compatible"
+    spaces = "".join(
+        f' xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+        for short, name in parts.items()
+    )
+    spaces += (
+        ' xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:dom="http://www.w3.org/2001/xml-events"'
+        ' xmlns:ooo="http://openoffice.org/2004/office"'
+    )
+    library = (
+        'xmlns:library="http://openoffice.org/2000/library" '
+        'xmlns:xlink="http://www.w3.org/1999/xlink" library:name="Standard"'
+    )
+    frame = (
+        '<draw:frame svg:width="5cm" svg:height="3cm" text:anchor-type="as-char"><draw:image '
+        'xlink:href="{}" xlink:type="simple" xlink:show="embed" xlink:actuate="onLoad"/>'
+        "</draw:frame>"
+    )
+    event = (
+        '<script:event-listener script:language="ooo:script" script:event-name="dom:load" '
+        'xlink:href="vnd.sun.star.script:Standard.Module1.Main?language=Basic&amp;'
+        'location=document"/>'
+    )
+    members: dict[str, bytes | str] = {
+        "mimetype": "application/vnd.oasis.opendocument.text",
+        "content.xml": f'<office:document-content office:version="1.3"{spaces}><office:scripts>'
+        f"<office:event-listeners>{event}</office:event-listeners></office:scripts><office:body>"
+        f"<office:text><text:p>Quiet page{frame.format(address + '/a.png')}"
+        f'{frame.format(picture)}</text:p><text:section text:name="S"><text:section-source '
+        f'xlink:href="{address}/b.odt" xlink:type="simple"/><text:p>old</text:p></text:section>'
+        "</office:text></office:body></office:document-content>",
+        "Basic/script-lc.xml": "<library:libraries "
+        'xmlns:library="http://openoffice.org/2000/library"><library:library '
+        'library:name="Standard" library:link="false"/></library:libraries>',
+        "Basic/Standard/script-lb.xml": f'<library:library {library} library:readonly="false">'
+        '<library:element library:name="Module1"/></library:library>',
+        "Basic/Standard/Module1.xml": "<script:module "
+        'xmlns:script="http://openoffice.org/2000/script" script:name="Module1" '
+        f'script:language="StarBasic">{escape(_MACRO % mark)}</script:module>',
+    }
+    entries = "".join(
+        f'<manifest:file-entry manifest:full-path="{name}" manifest:media-type="text/xml"/>'
+        for name in list(members)[1:]
+    )
+    members["META-INF/manifest.xml"] = (
+        '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0" '
+        'manifest:version="1.3"><manifest:file-entry manifest:full-path="/" '
+        f'manifest:media-type="{members["mimetype"]!s}"/>{entries}</manifest:manifest>'
+    )
+    return zipped(members)

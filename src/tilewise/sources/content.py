@@ -19,7 +19,7 @@ _SIGNATURES: Final[dict[str, tuple[tuple[int, bytes], ...]]] = {
     "a JPEG 2000 image": ((0, b"\0\0\0\x0cjP  "), (0, b"\xff\x4f\xff\x51")),
     "a JPEG XL image": ((0, b"\xff\x0a"), (0, b"\0\0\0\x0cJXL ")),
     "a Photoshop image": ((0, b"8BPS"),),
-    "a DjVu document": ((0, b"AT&TFORM"),),
+    "DjVu": ((0, b"AT&TFORM"),),
     "a PostScript document": ((0, b"%!PS"), (0, b"\xc5\xd0\xd3\xc6")),
     "RTF": ((0, b"{\\rtf"),),
     "an old Office document (doc, xls or ppt)": ((0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),),
@@ -93,7 +93,7 @@ def _boxed(head: bytes) -> str:
     if b"avif" in brands or b"avis" in brands:
         return "AVIF"
     if any(brand in brands for brand in (b"heic", b"heix", b"mif1", b"heim")):
-        return "a HEIC image"
+        return "HEIC"
     return "sound or video"
 
 

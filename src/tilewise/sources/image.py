@@ -14,9 +14,10 @@ from typing import BinaryIO, Final, Self
 
 from PIL import Image
 
-from tilewise.errors import SourceError
+from tilewise.errors import SourceError, TilewiseError
 from tilewise.records import Page
 from tilewise.sources.colour import orientation_of, to_pixels
+from tilewise.sources.heic import heic_factory
 from tilewise.sources.source import PageSize, RasterSize, check_number
 
 _log = logging.getLogger(__name__)
@@ -107,6 +108,9 @@ class ImageSource:
 
     def _open(self) -> Image.Image:
         """Read the header with the one decoder that the content calls for."""
+        self._file.seek(0)
+        if self._kind == "HEIC":
+            return heic_factory(self.name)(self._file, "")
         Image.preinit()
         pillow_name = self._kind.upper()
         if pillow_name not in Image.OPEN:
@@ -116,7 +120,6 @@ class ImageSource:
                 f"{self.name}: this build of Pillow reads no {self._kind}; install its wheel."
             )
         factory, _ = Image.OPEN[pillow_name]
-        self._file.seek(0)
         return factory(self._file, "")
 
     def _size(self) -> tuple[int, int]:
@@ -160,7 +163,7 @@ def decoding(name: str, kind: str) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = None
         try:
             yield
-        except SourceError:
+        except TilewiseError:
             raise
         except _DECODER_ERRORS as err:
             raise SourceError(

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,13 @@ from PIL import Image
 from tilewise.errors import SourceError
 from tilewise.sources.addresses import is_address, shortened
 from tilewise.sources.content import HEAD_BYTES, kind_of
+from tilewise.sources.djvu import DjvuSource
 from tilewise.sources.image import ImageSource
 from tilewise.sources.memory import open_array, open_picture
 from tilewise.sources.office import FILTERS, open_office
 from tilewise.sources.office_kinds import kind_inside
 from tilewise.sources.pdf import PdfSource
+from tilewise.sources.scan import StraightSource
 from tilewise.sources.source import Source
 from tilewise.sources.url import fetch
 from tilewise.sources.web import open_html, open_mhtml, open_page_at
@@ -41,6 +43,10 @@ def _open_pdf(file: BinaryIO, name: str, kind: str, password: str | None) -> Sou
     return PdfSource(file, name, password)
 
 
+def _open_djvu(file: BinaryIO, name: str, kind: str, password: str | None) -> Source:
+    return DjvuSource(file, name)
+
+
 def _open_office(file: BinaryIO, name: str, kind: str, password: str | None) -> Source:
     return open_office(file, name, kind)
 
@@ -53,6 +59,8 @@ OPENERS: Final[dict[str, Callable[[BinaryIO, str, str, str | None], Source]]] = 
     "BMP": _open_image,
     "GIF": _open_image,
     "AVIF": _open_image,
+    "HEIC": _open_image,
+    "DjVu": _open_djvu,
     "PDF": _open_pdf,
     **dict.fromkeys(FILTERS, _open_office),
 }
@@ -67,12 +75,21 @@ _READABLE: Final = (
 )
 
 
+class _How(NamedTuple):
+    """What ``open_source`` was told about files."""
+
+    password: str | None
+    web: WebOptions
+    straighten: bool
+
+
 def open_source(
     source: SourceLike,
     *,
     password: str | None = None,
     name: str | None = None,
     web: WebOptions | None = None,
+    straighten: bool = True,
 ) -> Source:
     """Open a source; headers are read and checked, and nothing but web pages is decoded.
 
@@ -81,6 +98,8 @@ def open_source(
         password: opens an encrypted PDF; ignored by everything else.
         name: what messages call the source, instead of its path or "the input".
         web: how addresses are fetched and web pages drawn; default, as ``WebOptions`` has it.
+        straighten: put scanned pages of files straight (``scan.straighten``); pictures and arrays
+            in memory stay as they are.
 
     Returns:
         An open source; use it in a ``with`` block so that its file is closed.
@@ -90,38 +109,36 @@ def open_source(
             read, damaged, empty, locked, or declares more pixels than ``image.MAX_PIXELS``.
         MissingExtraError: a program or package that this kind needs is not installed.
     """
-    web = web or WebOptions()
+    how = _How(password, web or WebOptions(), straighten)
     if isinstance(source, Image.Image):
         return open_picture(source, name or "the given picture")
     if isinstance(source, np.ndarray):
         return open_array(source, name or "the given array")
     if isinstance(source, bytes | bytearray | memoryview):
-        return _open_file(BytesIO(source), name or "the input", password, web)
+        return _open_file(BytesIO(source), name or "the input", how)
     if isinstance(source, str | os.PathLike):
         path = os.fsdecode(source)
         if isinstance(source, str) and is_address(path):
-            return _open_address(path, name or shortened(path, 100), password, web)
+            return _open_address(path, name or shortened(path, 100), how)
         file = _open_path(path, name or path)
-        return _open_file(file, name or path, password, web, Path(path).parent)
+        return _open_file(file, name or path, how, Path(path).parent)
     raise SourceError(
         f"a source is of type {type(source).__name__}; a path, bytes, a PIL image or a NumPy "
         "array is allowed."
     )
 
 
-def _open_address(url: str, name: str, password: str | None, web: WebOptions) -> Source:
+def _open_address(url: str, name: str, how: _How) -> Source:
     """Fetch an address; a page is then loaded by Chromium itself, with all that belongs to it."""
-    found = fetch(url, web)
+    found = fetch(url, how.web)
     if found.kind == "HTML":
         if url[:5].lower() == "data:":
-            return open_html(found.data, None, name, web)
-        return open_page_at(found.url, name, web)
-    return _open_file(BytesIO(found.data), name, password, web)
+            return open_html(found.data, None, name, how.web)
+        return open_page_at(found.url, name, how.web, url)
+    return _open_file(BytesIO(found.data), name, how)
 
 
-def _open_file(
-    file: BinaryIO, name: str, password: str | None, web: WebOptions, folder: Path | None = None
-) -> Source:
+def _open_file(file: BinaryIO, name: str, how: _How, folder: Path | None = None) -> Source:
     """Open a file by its content; ``folder`` is where a web page may load files from."""
     try:
         head = file.read(HEAD_BYTES)
@@ -131,14 +148,20 @@ def _open_file(
             data = file.read()
             file.close()
             if kind == "MHTML":
-                return open_mhtml(data, name, web)
-            return open_html(data, folder, name, web)
+                return open_mhtml(data, name, how.web)
+            return open_html(data, folder, name, how.web)
         if kind not in OPENERS:
             raise SourceError(f"{name} is {kind}; this version reads {_READABLE}.")
-        return OPENERS[kind](file, name, kind, password)
+        opened = OPENERS[kind](file, name, kind, how.password)
     except BaseException:
         file.close()
         raise
+    return _put_straight(opened) if how.straighten and kind not in FILTERS else opened
+
+
+def _put_straight(source: Source) -> Source:
+    """Pages of an image file may be scans; of a PDF, those that are one picture."""
+    return StraightSource(source, source.is_scan if isinstance(source, PdfSource) else None)
 
 
 def _open_path(path: str, name: str) -> BinaryIO:

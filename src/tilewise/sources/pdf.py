@@ -6,6 +6,7 @@ under one lock for the process.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,9 @@ MAX_RENDER_PIXELS: Final = 64_000_000
 DEFAULT_DPI: Final = 200
 _DEFAULT_PIXELS: Final = 16_000_000
 _MAX_POINTS: Final = 1e7  # far above 14,400, the limit in the PDF reference; larger is damage
+
+_SCAN_OBJECTS: Final = 5000  # an invisible text layer has one for each word
+_SCAN_FILLS: Final = 0.7
 
 _PDFIUM: Final = threading.RLock()
 
@@ -78,6 +82,16 @@ class PdfSource:
         with _pdfium(self.name, number):
             pixels = _render(self._document, number - 1, _bounded(*size, MAX_RENDER_PIXELS))
         return Page(pixels=pixels, name=self.name, number=number, total=self.count)
+
+    def is_scan(self, number: int) -> bool:
+        """Whether a page shows one picture that fills it, and no text but an invisible layer.
+
+        Raises:
+            SourceError: no such page, or a damaged one.
+        """
+        check_number(self.name, number, self.count)
+        with _pdfium(self.name, number):
+            return _is_picture(self._document, number - 1)
 
     def close(self) -> None:
         """Close the document and its file."""
@@ -141,6 +155,37 @@ def _render(document: Any, index: int, size: tuple[int, int]) -> Pixels:
             bitmap.close()
     finally:
         page.close()
+
+
+def _is_picture(document: Any, index: int) -> bool:
+    page = document[index]
+    try:
+        width, height = page.get_mediabox()[2:]
+        count = pdfium_c.FPDFPage_CountObjects(page)
+        if count > _SCAN_OBJECTS:
+            return False
+        filled = 0.0
+        for each in (pdfium_c.FPDFPage_GetObject(page, i) for i in range(count)):
+            kind = pdfium_c.FPDFPageObj_GetType(each)
+            if kind == pdfium_c.FPDF_PAGEOBJ_IMAGE:
+                filled = max(filled, _area(each))
+            elif kind != pdfium_c.FPDF_PAGEOBJ_TEXT or _is_seen(each):
+                return False
+        return filled >= _SCAN_FILLS * width * height
+    finally:
+        page.close()
+
+
+def _area(item: Any) -> float:
+    edges = [ctypes.c_float() for _ in range(4)]
+    pdfium_c.FPDFPageObj_GetBounds(item, *map(ctypes.byref, edges))
+    left, bottom, right, top = (edge.value for edge in edges)
+    return abs((right - left) * (top - bottom))
+
+
+def _is_seen(item: Any) -> bool:
+    mode = pdfium_c.FPDFTextObj_GetTextRenderMode(item)
+    return bool(mode != pdfium_c.FPDF_TEXTRENDERMODE_INVISIBLE)
 
 
 def _default_size(width_pt: float, height_pt: float) -> tuple[int, int]:
