@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.bias import causal_lower_right
 
-from tilewise.nn.attention import attend, causal_mask, join_heads, split_heads
+from tilewise.nn.attention import attend, causal_mask, join_heads, moved_mask, split_heads
 
 
 def _qkv(new: int, total: int, batch: int = 1) -> tuple[Tensor, Tensor, Tensor]:
@@ -48,3 +49,15 @@ def test_heads_are_split_and_joined() -> None:
     assert heads.shape == (1, 3, 2, 4)
     assert heads[0, 1, 0].tolist() == [4, 5, 6, 7]
     assert torch.equal(join_heads(heads), x)
+
+
+def test_a_mask_that_stands_for_its_shape_is_made_anew_where_it_goes() -> None:
+    like = torch.zeros(1)
+    for new, total in ((3, 5), (2, 9)):
+        wanted = causal_mask(new, total, like)
+        assert wanted is not None
+        for mask in (causal_lower_right(new, total), wanted):
+            moved = moved_mask(mask, like)
+            assert moved is not None
+            assert torch.equal(moved, wanted)
+    assert moved_mask(None, like) is None

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from math import exp
+from math import exp, isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tilewise.engine.beams import search
-from tilewise.engine.sampling import Chooser, SamplingConfig, log_probs
-from tilewise.errors import ConfigError
+from tilewise.engine.sampling import NOT_FINITE, Chooser, SamplingConfig, log_probs
+from tilewise.errors import ConfigError, WeightsError
 from tilewise.models.reader import Progress, Reader
 from tilewise.records import Answer, Evidence
 
@@ -188,7 +188,9 @@ def _decode_each(
     next_ids = Chooser(cfg, run.penalised)
     for count in range(1, most + 1):
         ids = next_ids(run.logits)
-        steps = _add(reader, ids, log_probs(run.logits, ids), run.drafts, ended)
+        # Ids and scores come over in one copy, the only time that a step waits for a GPU.
+        both = torch.stack([ids.double(), log_probs(run.logits, ids).double()])
+        steps = _add(reader, *both.tolist(), run.drafts, ended)
         ended = [
             done or (s is not None and s.is_stop) for done, s in zip(ended, steps, strict=True)
         ]
@@ -215,9 +217,16 @@ def _decode_beams(
 
 
 def _add(
-    reader: Reader, ids: Tensor, scores: Tensor, drafts: list[Draft], ended: list[bool]
+    reader: Reader,
+    ids: list[float],
+    scores: list[float],
+    drafts: list[Draft],
+    ended: list[bool],
 ) -> tuple[Step | None, ...]:
-    rows = zip(drafts, ended, ids.tolist(), scores.tolist(), strict=True)
+    """Add an id to each draft that has not ended; ``scores`` tell whether the logits were sound."""
+    if not all(map(isfinite, scores)):
+        raise WeightsError(NOT_FINITE)
+    rows = zip(drafts, ended, ids, scores, strict=True)
     return tuple(
-        None if done else draft.add(reader, token, score) for draft, done, token, score in rows
+        None if done else draft.add(reader, int(token), score) for draft, done, token, score in rows
     )

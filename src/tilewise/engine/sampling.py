@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from tilewise.errors import ConfigError, WeightsError
+
+NOT_FINITE: Final = (
+    "the reader's output holds no finite largest value; its weights are damaged or of another "
+    "version: get them again."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +96,15 @@ class Chooser:
     def __call__(self, logits: Tensor) -> Tensor:
         """(rows, vocabulary) → an id for each row, (rows,), int64.
 
-        Raises:
-            WeightsError: a row has no largest value.
+        Nothing waits for a GPU here: where a row has no largest value some id is given, of which
+        ``log_probs`` is no number.
         """
         cfg = self._cfg
         if self._said is not None:
             logits = penalise(logits, self._said.mask(logits), cfg.repetition_penalty)
         if cfg.temperature == 0:
-            ids = choose(logits)
+            ids = _largest(logits)
         else:
-            check(logits)
             drawn = [torch.rand(1, generator=g, dtype=torch.float64) for g in self._sources]
             ids = draw(warp(logits, cfg), torch.cat(drawn).to(logits.device))
         if self._said is not None:
@@ -141,7 +146,13 @@ def choose(logits: Tensor) -> Tensor:
     Raises:
         WeightsError: a row has no largest value (NaN, or nothing allowed).
     """
-    return (logits == check(logits)).to(torch.uint8).argmax(dim=-1)
+    check(logits)
+    return _largest(logits)
+
+
+def _largest(logits: Tensor) -> Tensor:
+    best = logits.max(dim=-1, keepdim=True).values
+    return (logits == best).to(torch.uint8).argmax(dim=-1)
 
 
 def check(logits: Tensor) -> Tensor:
@@ -152,10 +163,7 @@ def check(logits: Tensor) -> Tensor:
     """
     best = logits.max(dim=-1, keepdim=True).values
     if not bool(torch.isfinite(best).all()):
-        raise WeightsError(
-            "the reader's output holds no finite largest value; "
-            "its weights are damaged or of another version: get them again."
-        )
+        raise WeightsError(NOT_FINITE)
     return best
 
 
@@ -223,4 +231,5 @@ def draw(logits: Tensor, numbers: Tensor) -> Tensor:
     places = torch.searchsorted(edges, (numbers * edges[:, -1])[:, None], right=True).squeeze(-1)
     ids = torch.arange(logits.shape[-1], device=logits.device)
     last = torch.where(chances > 0, ids, -1).amax(dim=-1)
-    return torch.minimum(places, last)  # rounding may carry a number near 1 over the end
+    places = torch.minimum(places, last)  # rounding may carry a number near 1 over the end
+    return places.clamp_min(0)  # where nothing is a number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.attention.bias import causal_lower_right
+from torch.nn.attention.bias import CausalBias, causal_lower_right
 
 _FLASH_CAPABILITY = (8, 0)  # CUDA devices below it have no kernel that shares key heads
 
@@ -36,6 +36,13 @@ def causal_mask(new: int, total: int, like: Tensor) -> Tensor | None:
     if like.is_cuda and _shares_heads(like):
         return causal_lower_right(new, total)
     return torch.ones(new, total, dtype=torch.bool, device=like.device).tril(total - new)
+
+
+def moved_mask(mask: Tensor | None, like: Tensor) -> Tensor | None:
+    """A mask of ``causal_mask`` or of padding for attention where this tensor lies."""
+    if isinstance(mask, CausalBias):  # would lose what it stands for if it were moved
+        return causal_mask(mask.seq_len_q, mask.seq_len_kv, like)
+    return None if mask is None else mask.to(like.device)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tilewise.errors import ConfigError, PromptError
-from tilewise.nn.attention import attend, causal_mask, join_heads, split_heads
+from tilewise.nn.attention import attend, causal_mask, join_heads, moved_mask, split_heads
 from tilewise.nn.kv_cache import KVCache
 from tilewise.nn.norm import RMSNorm
 from tilewise.nn.partial_lora import PartialLinear, Segment, window
@@ -70,11 +70,10 @@ class Run(NamedTuple):
     segments: Sequence[Segment]
     cache: KVCache | None
 
-    def to(self, device: torch.device) -> Run:
-        """The same for a layer on another device."""
-        cos, sin = self.table
-        mask = None if self.mask is None else self.mask.to(device)
-        return self._replace(table=(cos.to(device), sin.to(device)), mask=mask)
+    def to(self, like: Tensor) -> Run:
+        """The same for layers on the device of this tensor."""
+        cos, sin = (part.to(like.device) for part in self.table)
+        return self._replace(table=(cos, sin), mask=moved_mask(self.mask, like))
 
     def of_last(self, count: int) -> Run:
         """The same for the last of ``count`` positions alone, which may look at all others."""
@@ -98,16 +97,31 @@ class Attention(nn.Module):
         self.out = _linear(cfg, cfg.width, cfg.width)
 
     def forward(self, x: Tensor, run: Run, layer: int, *, is_last_only: bool) -> Tensor:
-        q, k, v = self.qkv(x, run.segments).split(self.parts, dim=-1)
-        k = rotate(split_heads(k, self.kv_heads), run.table)
-        v = split_heads(v, self.kv_heads)
+        q, k, v = self._heads(self.qkv(x, run.segments), run.table, is_last_only=is_last_only)
         if run.cache is not None:
             k, v = run.cache.write(layer, k, v)
-        q = split_heads(q, self.heads)
         if is_last_only:
-            q, run = q[:, :, -1:], run.of_last(x.shape[1])
-        y = attend(rotate(q, run.table), k, v, run.mask)
+            run = run.of_last(x.shape[1])
+        y = attend(q, k, v, run.mask)
         return self.out(join_heads(y), run.segments)
+
+    def _heads(
+        self, qkv: Tensor, table: tuple[Tensor, Tensor], *, is_last_only: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys, rotated, and values, by heads; queries of the last position alone."""
+        q, k, v = (split_heads(part, heads) for part, heads in self._parts(qkv))
+        if q.shape[2] == 1:  # while decoding every launch of a kernel counts: both in one go
+            q, k = rotate(torch.cat([q, k], dim=1), table).split([self.heads, self.kv_heads], 1)
+            return q, k, v
+        if is_last_only:
+            cos, sin = table
+            last = cos[..., -1:, :], sin[..., -1:, :]
+            return rotate(q[:, :, -1:], last), rotate(k, table), v
+        return rotate(q, table), rotate(k, table), v
+
+    def _parts(self, qkv: Tensor) -> Iterable[tuple[Tensor, int]]:
+        counts = (self.heads, self.kv_heads, self.kv_heads)
+        return zip(qkv.split(self.parts, dim=-1), counts, strict=True)
 
 
 class Mlp(nn.Module):
@@ -207,7 +221,8 @@ class Decoder(nn.Module):
         for i, layer in enumerate(self._each_layer()):
             device = layer.attention_norm.weight.device
             if x.device != device:
-                x, run = x.to(device), run.to(device)
+                x = x.to(device)
+                run = run.to(x)
             x = layer(x, run, i, is_last_only=is_last_only and i + 1 == self.cfg.layers)
         if cache is not None:
             cache.advance(run.table[0].shape[-2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, takewhile
 from pathlib import Path
 
@@ -49,17 +49,32 @@ ANSWER_ROOM = 512
 class Ixc2Cache:
     """Keys and values of a batch, how each row is padded on the left, and what it holds.
 
-    ``pads`` counts positions, (batch,), and is None where no row is padded.
+    ``pads`` counts positions, (batch,), and is None where no row is padded. ``held`` is what each
+    row holds but for the ids that ``note`` was given since they were last asked for.
     """
 
     kv: KVCache
     pads: Tensor | None
-    rows: list[list[Unit]]
+    held: list[list[Unit]]
+    noted: list[Tensor] = field(default_factory=list)
 
     @property
     def length(self) -> int:
         """Positions filled, padding included."""
         return self.kv.length
+
+    @property
+    def rows(self) -> list[list[Unit]]:
+        """What each row holds."""
+        if self.noted:
+            for row, ids in zip(self.held, torch.stack(self.noted, 1).tolist(), strict=True):
+                row += ids
+            self.noted = []
+        return self.held
+
+    def note(self, ids: Tensor) -> None:
+        """Take note of one more id of each row, (batch,), without waiting for a GPU to give it."""
+        self.noted.append(ids)
 
 
 class Ixc2Reader:
@@ -207,21 +222,21 @@ class Ixc2Reader:
         decoder = self.network.decoder
         x = decoder.embed(ids.to(decoder.embed.weight.device))[:, None]
         hidden = decoder(x, (), cache.kv, cache.pads)
-        for row, token in zip(cache.rows, ids.tolist(), strict=True):
-            row.append(token)
+        cache.note(ids)
         return decoder.logits(hidden[:, -1])
 
     def select(self, cache: Ixc2Cache, rows: Tensor) -> Ixc2Cache:
         """The cache of the given rows, (new batch,), repeats allowed; ``cache`` is used up."""
         chosen = rows.tolist()
-        held = [list(cache.rows[row]) for row in chosen]
+        rows_before = cache.rows
+        held = [list(rows_before[row]) for row in chosen]
         pads, is_padded_alike = cache.pads, True
         if cache.pads is not None:
             pads = cache.pads[rows.to(cache.pads.device)]
             is_padded_alike = torch.equal(pads, cache.pads)
         same = 0
-        if len(chosen) == len(cache.rows) and is_padded_alike:
-            pairs = zip(held, cache.rows, strict=True)
+        if len(chosen) == len(rows_before) and is_padded_alike:
+            pairs = zip(held, rows_before, strict=True)
             same = min(positions(new[: common(new, old)]) for new, old in pairs)
         return Ixc2Cache(cache.kv.select(rows, same), pads, held)
 
