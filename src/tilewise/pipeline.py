@@ -46,6 +46,7 @@ def ask(
     sampling: SamplingConfig | None = None,
     password: str | None = None,
     web: WebOptions | None = None,
+    straighten: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[str]:
     """Ask a question about pages and get the answer as it is made.
@@ -65,6 +66,7 @@ def ask(
         sampling: temperature, seed, beams and so on; default, always the most probable.
         password: opens encrypted PDFs.
         web: how addresses are fetched and web pages drawn.
+        straighten: put scanned pages of files straight where skew or turn are sure.
         progress: called with (stage, done, total); stages are MiB fetched, weights (in MiB),
             sources, tiles, prefill, answer.
 
@@ -78,7 +80,9 @@ def ask(
     limits = Limits() if max_new_tokens is None else Limits(max_new_tokens=max_new_tokens)
     with ExitStack() as stack:
         opened = [
-            stack.enter_context(open_source(item, password=password, web=web))
+            stack.enter_context(
+                open_source(item, password=password, web=web, straighten=straighten)
+            )
             for item in _listed(sources)
         ]
         reader = model
@@ -114,6 +118,7 @@ def ask_schema(
     sampling: SamplingConfig | None = None,
     password: str | None = None,
     web: WebOptions | None = None,
+    straighten: bool = True,
     progress: Progress | None = None,
 ) -> Record:
     """Ask for every field of a JSON Schema and get one record with a place for each value.
@@ -122,8 +127,9 @@ def ask_schema(
         source: one source, as for ``ask``.
         schema: the path of a JSON Schema, or the schema as a dict; docs/structured-answers.md
             says what of JSON Schema is supported.
-        model, dtype, device, max_tiles, pages, max_new_tokens, sampling, password, web, progress:
-            as for ``ask``; an answer is cut after 512 tokens unless ``max_new_tokens`` is given.
+        model, dtype, device, max_tiles, pages, max_new_tokens, sampling, password, web, straighten,
+            progress: as for ``ask``; an answer is cut after 512 tokens unless ``max_new_tokens``
+            is given.
 
     Returns:
         A record. ``data`` is valid for the schema if ``problems`` is empty; a value that is not
@@ -136,7 +142,7 @@ def ask_schema(
     form = read_form(schema)
     limits = None if max_new_tokens is None else Limits(max_new_tokens=max_new_tokens)
     beams = sampling.beams if sampling else 1
-    with open_source(source, password=password, web=web) as opened:
+    with open_source(source, password=password, web=web, straighten=straighten) as opened:
         reader = model
         if isinstance(reader, str | Path):
             reader = load(reader, dtype=dtype, device=device, progress=progress)

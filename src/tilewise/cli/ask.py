@@ -14,6 +14,7 @@ import click
 from tilewise.cli.files import check_picture_path, numbered, save_picture
 from tilewise.cli.folder import ask_many, folder_options, needs_out, taken
 from tilewise.cli.progress import ANSWER, ProgressLine
+from tilewise.cli.scan import straighten_option
 from tilewise.cli.structured import (
     ask_by_schema,
     check_shape,
@@ -62,6 +63,7 @@ class AskOptions:
     threads: int | None
     progress: bool | None
     web: WebOptions
+    straighten: bool
     schema: Path | None
     shape: Format | None
 
@@ -100,8 +102,9 @@ class AskOptions:
 @structured_options
 @folder_options
 @web_options
+@straighten_option
 def ask(words: tuple[str, ...], **options: Any) -> None:
-    """Answer QUESTION about SOURCES: images, PDFs, web pages, addresses, or - for standard input.
+    """Answer QUESTION about SOURCES: images, PDFs, office files, web pages, or - for stdin.
 
     With --chat the question may be left out; more are read from standard input, one a line.
     With --schema there is none: each field is asked for, and a record comes out.
@@ -166,7 +169,10 @@ def _run(names: list[str], question: str | None, settings: AskOptions) -> None:
     """Open the sources, which is quick and may fail; then import what is slow, and ask."""
     with ExitStack() as stack:
         opened = [
-            stack.enter_context(open_named(name, settings.password, settings.web)) for name in names
+            stack.enter_context(
+                open_named(name, settings.password, settings.web, settings.straighten)
+            )
+            for name in names
         ]
         is_streamed = sys.stdout.isatty() and settings.shape is None and settings.beams == 1
         progress = ProgressLine(settings.progress, skip=ANSWER if is_streamed else "")
@@ -232,6 +238,7 @@ def _asking(settings: AskOptions) -> Asking:
         password=settings.password,
         threads=settings.threads,
         web=settings.web,
+        straighten=settings.straighten,
     )
 
 
@@ -249,18 +256,22 @@ def sampling_of(settings: AskOptions) -> SamplingConfig:
     )
 
 
-def open_named(name: str, password: str | None, web: WebOptions | None = None) -> Source:
+def open_named(
+    name: str, password: str | None, web: WebOptions | None = None, straighten: bool = True
+) -> Source:
     """Open a path or a web address, or standard input if it is ``-``."""
     from tilewise.sources.pages import MAX_PIPE_BYTES, open_source
 
     if name != STDIN:
-        return open_source(name, password=password, web=web)
+        return open_source(name, password=password, web=web, straighten=straighten)
     data = sys.stdin.buffer.read(MAX_PIPE_BYTES + 1)
     if len(data) > MAX_PIPE_BYTES:
         raise SourceError(
             f"standard input holds over {MAX_PIPE_BYTES >> 20} MiB; save it to a file first."
         )
-    return open_source(data, password=password, name="standard input", web=web)
+    return open_source(
+        data, password=password, name="standard input", web=web, straighten=straighten
+    )
 
 
 def use_threads(threads: int | None) -> None:

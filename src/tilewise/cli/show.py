@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tilewise.cli.files import check_picture_path, numbered, save_picture
+from tilewise.cli.scan import straighten_option
 from tilewise.cli.web import web_options
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 @click.option("--password", metavar="TEXT", help="Opens an encrypted PDF.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
 @web_options
+@straighten_option
 def show(
     source: str,
     output: Path,
@@ -64,6 +66,7 @@ def show(
     password: str | None,
     threads: int | None,
     web: WebOptions,
+    straighten: bool,
 ) -> None:
     """Draw the tiles, padding and global view of SOURCE, and say what asking will cost.
 
@@ -79,7 +82,7 @@ def show(
 
     use_threads(threads)
     with ExitStack() as stack:
-        opened = stack.enter_context(open_named(source, password, web))
+        opened = stack.enter_context(open_named(source, password, web, straighten))
         count = len(places([opened], pages))
         reader = load(model or DEFAULT, dtype=dtype, device=device)
         cost = measure(reader) if estimate else None

@@ -69,7 +69,8 @@ def answer_json(talk: Conversation, question: str, answer: Answer) -> dict[str, 
     """What ``--json`` prints of an answer.
 
     Boxes are [left, top, right, bottom] in pixels of the page of that number, whose size in
-    pixels ``pages`` gives; numbers count from 1 in their source.
+    pixels ``pages`` gives; numbers count from 1 in their source. A page put straight was
+    "turned" anticlockwise about its centre, in degrees; its boxes are in the turned page.
     """
     pages = talk.pages
     return {
@@ -93,6 +94,7 @@ def answer_json(talk: Conversation, question: str, answer: Answer) -> dict[str, 
                 "page": page.number,
                 "width": page.width,
                 "height": page.height,
+                "turned": round(page.turned_deg, 2),
                 "grid": list(tiles.fit.grid),
             }
             for page, tiles in zip(pages, talk.tiles, strict=True)
@@ -123,7 +125,10 @@ def ask_by_schema(words: Sequence[str], settings: AskOptions) -> None:
     form = read_form(settings.schema)
     with ExitStack() as stack:
         opened = [
-            stack.enter_context(open_named(name, settings.password, settings.web)) for name in words
+            stack.enter_context(
+                open_named(name, settings.password, settings.web, settings.straighten)
+            )
+            for name in words
         ]
         progress = ProgressLine(settings.progress)
         stack.callback(progress.clear)

@@ -52,6 +52,7 @@ class Asking:
     password: str | None = field(default=None, repr=False)
     threads: int | None = None
     web: WebOptions = field(default_factory=WebOptions)
+    straighten: bool = True
 
     def said(self) -> dict[str, Any]:
         """The settings that answers depend on, those at their defaults left out."""
@@ -234,7 +235,13 @@ def _unforeseen(where: str, err: BaseException) -> str:
 
 
 def _opened(task: Task, asking: Asking) -> Source:
-    return open_source(task.path, password=asking.password, name=task.source, web=asking.web)
+    return open_source(
+        task.path,
+        password=asking.password,
+        name=task.source,
+        web=asking.web,
+        straighten=asking.straighten,
+    )
 
 
 def _without_pixels(page: Page) -> Page:
