@@ -164,8 +164,8 @@ def test_the_published_tokenizer_decodes_as_its_library_does(golden: GoldenFile)
     library = sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes())
     random = np.random.default_rng(0)
     for _ in range(300):
-        ids = random.integers(3, random.choice([300, 2_000, 92_544]), random.integers(1, 20))
-        ids = [*ids.tolist(), ours.encode(".", bos=False)[0]]
+        drawn = random.integers(3, random.choice([300, 2_000, 92_544]), random.integers(1, 20))
+        ids = [*drawn.tolist(), ours.encode(".", bos=False)[0]]
         assert ours.decode(ids) == library.decode(ids)
         streamed = [ours.decode(ids[:count]) for count in range(len(ids) + 1)]
         assert all(longer.startswith(shorter) for shorter, longer in pairwise(streamed))

@@ -190,7 +190,8 @@ def _decode_each(
         ids = next_ids(run.logits)
         # Ids and scores come over in one copy, the only time that a step waits for a GPU.
         both = torch.stack([ids.double(), log_probs(run.logits, ids).double()])
-        steps = _add(reader, *both.tolist(), run.drafts, ended)
+        tokens, scores = both.tolist()
+        steps = _add(reader, tokens, scores, run.drafts, ended)
         ended = [
             done or (s is not None and s.is_stop) for done, s in zip(ended, steps, strict=True)
         ]
