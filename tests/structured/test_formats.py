@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -161,3 +162,13 @@ def test_a_row_in_markdown_is_one_line_with_its_cells(cells: list[str]) -> None:
     assert row.splitlines() == [row.rstrip("\n")]
     bare = row.replace("\\\\", "").replace("\\|", "")
     assert bare.count("|") == len(cells) + 1
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_name_that_is_no_utf_8_is_written_all_the_same(kind: Format) -> None:
+    form, record = made()
+    odd = replace(record, source="\udcff.png")
+    text = record_head(form, kind) + record_text(odd, kind)
+    assert b"udcff.png" in text.encode("utf-8")
+    if kind == "json":
+        assert json.loads(text)["source"] == odd.source

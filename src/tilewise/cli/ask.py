@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -112,23 +113,21 @@ def ask(words: tuple[str, ...], **options: Any) -> None:
     """
     folder = taken(options)
     settings = AskOptions(**check_shape(options))
-    if folder.out is not None or folder.question or needs_out(words[:-1] or words):
+    names = words if settings.schema else words[:-1] or words
+    if folder.out is not None or folder.question or needs_out(names):
         given: dict[str, object] = {"--chat": settings.chat, "--draw": settings.draw}
-        given |= {
-            "--json": settings.as_json,
-            "--format": settings.shape,
-            "--schema": settings.schema,
-        }
+        given |= {"--json": settings.as_json, "--format": settings.shape in ("md", "csv")}
         refused = [name for name, value in given.items() if value]
-        ask_many(words, folder, lambda: _asking(settings), refused, settings.progress)
+        make = partial(_asking, settings)
+        ask_many(words, folder, make, refused, settings.progress, settings.schema)
         return
     if settings.schema is not None:
         ask_by_schema(words, settings)
         return
-    names, question = _split(words, settings)
+    sources, question = _split(words, settings)
     if settings.draw is not None:
         check_picture_path(settings.draw)
-    _run(names, question, settings)
+    _run(sources, question, settings)
 
 
 def _split(words: tuple[str, ...], settings: AskOptions) -> tuple[list[str], str | None]:

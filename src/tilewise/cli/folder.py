@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tilewise.folder.run import Summary
     from tilewise.folder.work import Asking
     from tilewise.runners.work import Runner
+    from tilewise.structured.form import Form
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -82,6 +83,7 @@ def ask_many(
     asking: Callable[[], Asking],
     refused: Sequence[str],
     progress: bool | None,
+    schema: Path | None = None,
 ) -> None:
     """Ask about many files and say how it went.
 
@@ -91,6 +93,7 @@ def ask_many(
         asking: makes the settings of each question, which takes the import of torch.
         refused: options given that do not go with many files.
         progress: whether to show how far it is; None means on a terminal.
+        schema: of the records wanted; then all words are sources.
     """
     if options.out is None:
         raise click.UsageError(
@@ -99,7 +102,10 @@ def ask_many(
         )
     if refused:
         raise click.UsageError(f"--out does not go with {' and '.join(refused)}; leave one out.")
-    names, questions = _split(words, options)
+    form = None if schema is None else _form(schema, options)
+    names, questions = _split(words, options) if form is None else (list(words), [form.mark])
+    if STDOUT in names:
+        raise click.UsageError("Standard input cannot be asked with --out; save it to a file.")
     from tilewise.engine.session import check_question
     from tilewise.folder.walk import find_files
 
@@ -109,7 +115,13 @@ def ask_many(
     if found.left_out:
         kinds = ", ".join(f"{count} x {kind}" for kind, count in found.left_out.items())
         click.echo(f"Left out, as this version does not read it: {kinds}.", err=True)
-    _run(found.names, questions, options, asking, ProgressLine(progress))
+    _run(
+        found.names,
+        questions,
+        options,
+        lambda: replace(asking(), form=form),
+        ProgressLine(progress),
+    )
 
 
 def _split(words: Sequence[str], options: FolderOptions) -> tuple[list[str], list[str]]:
@@ -123,9 +135,15 @@ def _split(words: Sequence[str], options: FolderOptions) -> tuple[list[str], lis
         raise click.UsageError(
             f"The last argument, {names[-1]!r}, is a source; put a QUESTION after it."
         )
-    if STDOUT in names:
-        raise click.UsageError("Standard input cannot be asked with --out; save it to a file.")
     return names, questions
+
+
+def _form(schema: Path, options: FolderOptions) -> Form:
+    from tilewise.structured.form import read_form
+
+    if options.question:
+        raise click.UsageError("--schema and --question exclude each other; leave one out.")
+    return read_form(schema)
 
 
 def _is_source(word: str) -> bool:

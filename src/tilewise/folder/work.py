@@ -27,6 +27,9 @@ from tilewise.records import Answer, Page
 from tilewise.sources.pages import open_source
 from tilewise.sources.source import Source
 from tilewise.sources.web_options import WebOptions
+from tilewise.structured.asking import fill
+from tilewise.structured.form import Form
+from tilewise.structured.record import Record
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +42,10 @@ FAULTS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """How every file of a run is asked; the settings are those of ``pipeline.ask``."""
+    """How every file of a run is asked; the settings are those of ``pipeline.ask``.
+
+    With a ``form``, its ``mark`` is the one question of every task, and records are the answers.
+    """
 
     model: str = DEFAULT
     dtype: Dtype | None = None
@@ -53,10 +59,11 @@ class Asking:
     threads: int | None = None
     web: WebOptions = field(default_factory=WebOptions)
     straighten: bool = True
+    form: Form | None = None
 
     def said(self) -> dict[str, Any]:
         """The settings that answers depend on, those at their defaults left out."""
-        silent = ("model", "device", "password", "threads", "sampling", "web")
+        silent = ("model", "device", "password", "threads", "sampling", "web", "form")
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in silent}
         plain = {f.name: f.default for f in fields(self)} | _apart(SamplingConfig(), WebOptions())
         told = own | _apart(self.sampling, self.web)
@@ -167,6 +174,9 @@ class FolderWork:
 
     def _lines(self, task: Task, part: _Loaded) -> Iterator[Line]:
         missing = task.missing(part.page)
+        if missing and self.asking.form is not None:
+            yield self._record_line(task, part, self.asking.form)
+            return
         for number, question in enumerate(missing):
             answer, error = None, part.error
             if part.talk is not None:
@@ -176,6 +186,25 @@ class FolderWork:
                 talk=part.talk, answer=answer, error=error,
                 load_s=0.0 if number else part.load_s,
             )  # fmt: skip
+
+    def _record_line(self, task: Task, part: _Loaded, form: Form) -> Line:
+        """A line with a record; what is not valid for the schema counts as an error."""
+        record, error = None, part.error
+        if part.talk is not None:
+            record, error = self._record(part.talk, form)
+        told = line(task.source, part.page, part.pages, form.mark, talk=part.talk, error=error)
+        return told | {"record": record and record.as_json()}
+
+    def _record(self, talk: Conversation, form: Form) -> tuple[Record | None, str | None]:
+        most = self.asking.max_new_tokens
+        limits = None if most is None else Limits(max_new_tokens=most)
+        try:
+            record = fill(form, talk, limits, None, self.asking.sampling)
+        except TilewiseError as err:
+            return None, str(err)
+        except FAULTS as err:
+            return None, _unforeseen(f"{talk.pages[0].name}, {form.mark}", err)
+        return record, "; ".join(record.problems) or None
 
     def _answer(self, talk: Conversation, question: str) -> tuple[Answer | None, str | None]:
         """Ask on its own, as if nothing had been asked before: an answer or an error."""

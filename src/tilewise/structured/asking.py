@@ -13,7 +13,8 @@ from tilewise.models.folders import DEFAULT
 from tilewise.models.reader import Progress
 from tilewise.records import Answer, Box, Evidence
 from tilewise.structured.amounts import UnreadableError
-from tilewise.structured.form import Branch, Field, Form, Node, Path, Rows
+from tilewise.structured.fields import Branch, Field, Node, Path, Rows
+from tilewise.structured.form import Form
 from tilewise.structured.record import FieldAnswer, Record
 from tilewise.structured.schema import pointer, validator
 from tilewise.structured.values import Customs, customs_of, parse_value, schema_of_value

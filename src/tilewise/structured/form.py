@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, NoReturn, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NoReturn, cast
 
 from tilewise.structured.amounts import MARKS, Mark
 from tilewise.structured.dates import ORDERS, Order
+from tilewise.structured.fields import Branch, Field, Kind, Node, Path, Rows, Style
 from tilewise.structured.schema import (
     FORMATS,
     KEYWORDS,
@@ -17,7 +20,6 @@ from tilewise.structured.schema import (
     check_valid,
     deref,
     fail,
-    pointer,
     read_schema,
 )
 
@@ -25,59 +27,6 @@ MAX_FIELDS: Final = 500
 """More values of one page are no form; each costs a question."""
 
 MAX_DEPTH: Final = 16
-
-Kind = Literal["string", "number", "integer", "boolean", "date"]
-Path = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """What a schema says about how values are printed; None and empty where it says nothing."""
-
-    decimal: Mark | None = None
-    date_order: Order | None = None
-    units: tuple[str, ...] = ()
-    is_fraction: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One value to ask for.
-
-    ``path`` leads to it in the form, where a row of a table counts by its place in "x-rows";
-    ``column`` is the same for people, with the row's name. ``question`` is None for the name of
-    a row, which the schema itself gives as ``given``. ``is_own``: the question is the schema's.
-    """
-
-    path: Path
-    column: str
-    question: str | None
-    is_own: bool
-    given: str | None
-    kind: Kind
-    schema: Schema
-    is_nullable: bool
-    style: Style
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Branch:
-    """An object: its properties in order, and which of them must be there."""
-
-    children: Mapping[str, Node]
-    required: frozenset[str]
-    is_nullable: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """An array of objects: rows of a table, by name."""
-
-    rows: tuple[tuple[str, Branch], ...]
-    is_nullable: bool
-
-
-Node = Field | Branch | Rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +36,12 @@ class Form:
     name: str
     schema: Schema
     root: Branch
+
+    @property
+    def mark(self) -> str:
+        """What stands for the form where a question would, e.g. "schema 3f2a9c1b04de"."""
+        plain = json.dumps(self.schema, sort_keys=True).encode()
+        return f"schema {hashlib.sha256(plain).hexdigest()[:12]}"
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -137,7 +92,7 @@ class _Place:
     row: str | None = None
     names_row: bool = False
     refs: tuple[str, ...] = ()
-    style: Style = Style()
+    style: Style = field(default_factory=Style)
     is_root: bool = False
 
 
@@ -390,6 +345,3 @@ def _type_of(value: Any) -> str:
         return "null"
     names: dict[type, str] = {bool: "boolean", str: "string", int: "number", float: "number"}
     return names.get(type(value), "object" if isinstance(value, dict) else "array")
-
-
-__all__ = ["Branch", "Field", "Form", "Kind", "Node", "Rows", "Style", "pointer", "read_form"]

@@ -20,7 +20,7 @@ ANSWER_COLUMNS: Final = ("source", "page", "question", "answer", "found", "confi
 
 def json_line(value: Mapping[str, Any]) -> str:
     """One JSON object on one line."""
-    return json.dumps(value, ensure_ascii=False) + "\n"
+    return _encodable(json.dumps(value, ensure_ascii=False)) + "\n"
 
 
 def record_head(form: Form, kind: Format) -> str:
@@ -75,7 +75,7 @@ def csv_line(cells: Iterable[Any]) -> str:
     """One row of CSV (RFC 4180, with a plain newline)."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerow(cells)  # so that either sign is quoted
-    return out.getvalue().removesuffix("\r\n") + "\n"
+    return _encodable(out.getvalue().removesuffix("\r\n")) + "\n"
 
 
 def md_head(names: Sequence[str]) -> str:
@@ -112,5 +112,10 @@ def _cell(value: Any) -> str:
 
 def _escaped(text: str) -> str:
     """Text on one line, with a backslash before what Markdown would take for its own."""
-    joined = " ".join(text.split())
+    joined = _encodable(" ".join(text.split()))
     return re.sub(r"[\\|`*<>\[\]]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", joined)
+
+
+def _encodable(text: str) -> str:
+    """Text that UTF-8 can hold: a file's name may have bytes that are none, which are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

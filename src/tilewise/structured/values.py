@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tilewise.structured.amounts import Mark, UnreadableError, decimal_mark, parse_amount
 from tilewise.structured.dates import Order, date_order, parse_date
-from tilewise.structured.form import Field
+from tilewise.structured.fields import Field
 
 TRUE: Final = frozenset("true yes y on checked ja oui sí si sì sim ✓ ✔ ☑".split())
 FALSE: Final = frozenset("false no n off unchecked nein non não nee ☐".split())
