@@ -230,6 +230,7 @@ def test_without_javascript_no_script_changes_the_page(site: Site) -> None:
 
 
 @chromium
+@pytest.mark.slow
 def test_a_part_that_never_comes_does_not_hold_the_page_up(
     site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +255,7 @@ def test_downloads_are_refused(site: Site, clean: Path) -> None:
 
 
 @chromium
+@pytest.mark.slow
 def test_a_page_that_leads_to_a_login_says_so(site: Site) -> None:
     site.pages["/report"] = redirect("/in?back=/report")
     site.pages["/in"] = f"{STYLE}<form>Name <input> Password <input type=password></form>"
@@ -363,6 +365,7 @@ def test_a_local_page_shows_files_of_its_folder_and_cannot_read_them(
 
 
 @chromium
+@pytest.mark.slow
 def test_without_network_a_local_page_asks_nobody(tmp_path: Path, site: Site) -> None:
     site.pages["/a.png"] = square(RED)
     file = tmp_path / "page.html"
@@ -412,6 +415,7 @@ def test_a_web_archive_holds_all_it_shows(site: Site, tmp_path: Path) -> None:
 
 
 @chromium
+@pytest.mark.slow
 def test_fonts_are_waited_for(site: Site) -> None:
     font = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf")
     if not font.exists():
