@@ -249,3 +249,26 @@ def odt_that_acts(address: str, mark: Path, picture: str) -> bytes:
         f'manifest:media-type="{members["mimetype"]!s}"/>{entries}</manifest:manifest>'
     )
     return zipped(members)
+
+
+def docx_with_link(picture: str) -> bytes:
+    """A Word file that links to a picture instead of holding it."""
+    drawing = "http://schemas.openxmlformats.org/drawingml/2006"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    frame = (
+        f'<w:p><w:r><w:drawing><wp:inline xmlns:wp="{drawing}/wordprocessingDrawing">'
+        '<wp:extent cx="2000000" cy="2000000"/><wp:docPr id="1" name="p"/>'
+        f'<a:graphic xmlns:a="{drawing}/main"><a:graphicData uri="{drawing}/picture">'
+        f'<pic:pic xmlns:pic="{drawing}/picture"><pic:nvPicPr><pic:cNvPr id="1" name="p"/>'
+        '<pic:cNvPicPr/></pic:nvPicPr><pic:blipFill><a:blip r:link="r9"/><a:stretch><a:fillRect/>'
+        '</a:stretch></pic:blipFill><pic:spPr><a:xfrm><a:off x="0" y="0"/>'
+        '<a:ext cx="2000000" cy="2000000"/></a:xfrm><a:prstGeom prst="rect"><a:avLst/>'
+        "</a:prstGeom></pic:spPr></pic:pic></a:graphicData></a:graphic></wp:inline></w:drawing>"
+        "</w:r></w:p>"
+    )
+    links = (
+        f'<Relationships xmlns="{package}/relationships"><Relationship Id="r9" '
+        f'Type="{office}/image" Target="{picture}" TargetMode="External"/></Relationships>'
+    )
+    return docx("Quiet page", body=frame, extra={"word/_rels/document.xml.rels": links})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.server
 import os
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from tests.sources.office_making import (
     SVG,
     converted,
     docx,
+    docx_with_link,
     flat_slides,
     needs_office,
     odt_that_acts,
@@ -188,6 +191,19 @@ def test_nothing_in_a_file_runs_and_nothing_is_fetched(tmp_path: Path) -> None:
 
 
 @needs_office
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["docx", "svg"])
+def test_a_linked_picture_on_this_machine_is_not_shown(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(saved(scene(), "PNG"))
+    address = (tmp_path / "secret.png").as_uri()
+    image = f'<image xmlns:x="http://www.w3.org/1999/xlink" x:href="{address}" width="99"/></svg>'
+    plain = SVG.replace("#c81e28", "#808080")
+    data = docx_with_link(address) if kind == "docx" else plain.replace("</svg>", image).encode()
+    with open_source(data) as source:
+        assert not _coloured(source.page(1).pixels)
+
+
+@needs_office
 def test_a_damaged_file_is_refused_in_one_sentence() -> None:
     data = docx("x", body="<w:p><w:broken")
     with pytest.raises(SourceError, match="cannot turn this DOCX file into pages") as caught:
@@ -265,3 +281,26 @@ def test_a_full_disk_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv(office.PROGRAM_VARIABLE, "/bin/true")
     with pytest.raises(SourceError, match=r"needs room for temporary files.*No space left"):
         open_source(docx("x"))
+
+
+def test_a_program_ends_with_tilewise_and_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
+    pids = tmp_path / "pids"
+    _program(tmp_path, monkeypatch, f"echo $$ > {pids}.part; mv {pids}.part {pids}; sleep 60")
+    (tmp_path / "slow.rtf").write_bytes(RTF)
+    code = "import sys; from tilewise.sources.pages import open_source; open_source(sys.argv[1])"
+    argv = [sys.executable, "-c", code, str(tmp_path / "slow.rtf")]
+    asking = subprocess.Popen(argv, env=os.environ | {"TMPDIR": str(temporary)})
+    _until(pids.exists)
+    asking.kill()  # SIGKILL: nothing of tilewise itself can clean up
+    asking.wait()
+    _until(lambda: not _is_alive(int(pids.read_text())) and not list(temporary.iterdir()))
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    """Wait for something, 20 s at most."""
+    ends = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < ends
+        time.sleep(0.02)

@@ -33,7 +33,7 @@ def main() -> int:
         _limit(resource.RLIMIT_CORE, 0)
         _limit(resource.RLIMIT_AS, order["memory_bytes"])
         _limit(resource.RLIMIT_FSIZE, order["file_bytes"])
-        _limit(resource.RLIMIT_CPU, int(order["seconds"]) + 1)
+        _limit(resource.RLIMIT_CPU, int(order["cpu_seconds"]) + 1)
 
     program = subprocess.Popen(
         order["argv"],

@@ -12,10 +12,12 @@ import json
 import logging
 import shutil
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
+from xml.etree import ElementTree
 from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import escape
 
@@ -25,6 +27,7 @@ from tilewise.sources.office_kinds import delimiter_of
 from tilewise.sources.pdf import PdfSource
 from tilewise.sources.program import Limits, find_program, run_program, work_folder
 from tilewise.sources.spreadsheet import fit_sheets
+from tilewise.sources.svg import MAX_SVG_BYTES, without_links
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +39,11 @@ MAX_OFFICE_BYTES: Final = 256 << 20
 
 LIMITS: Final = Limits(seconds=120, memory_bytes=2 << 30)
 """What each run may use; a spreadsheet takes two runs."""
+
+CPU_SECONDS: Final = 15.0
+"""Processor time of a run, for which a small file takes 1.5 s; more for larger files."""
+
+CPU_BYTES_PER_SECOND: Final = 50_000
 
 PROGRAM_NAMES: Final = (
     "soffice",
@@ -129,10 +137,10 @@ def open_office(file: BinaryIO, name: str, kind: str, *, limits: Limits = LIMITS
 
 
 def _copied(file: BinaryIO, folder: Path, name: str, kind: str) -> Path:
-    """The file in the work folder; CSV and text in a form that leaves nothing to guess."""
-    limit = MAX_CSV_BYTES if kind in ("CSV", "TXT") else MAX_OFFICE_BYTES
+    """The file in the work folder; tables, text and drawings in a form that is safe to read."""
+    limit, rewrite = _REWRITTEN.get(kind, (MAX_OFFICE_BYTES, None))
     path = folder / f"page.{FILTERS[kind].ending}"
-    if kind not in ("CSV", "TXT"):
+    if rewrite is None:
         with path.open("wb") as copy:
             shutil.copyfileobj(file, copy, 1 << 20)
         size = path.stat().st_size
@@ -140,7 +148,10 @@ def _copied(file: BinaryIO, folder: Path, name: str, kind: str) -> Path:
         data = file.read(limit + 1)
         size = len(data)
         if size <= limit:
-            _write_text(data, path, name, kind)
+            try:
+                rewrite(data, path)
+            except (csv.Error, ValueError, ElementTree.ParseError) as err:
+                raise SourceError(f"{name}: the {kind} file cannot be read: {err}.") from err
     if size > limit:
         raise SourceError(
             f"{name}: the {kind} file has over {limit >> 20} MiB, the most that is converted; "
@@ -149,15 +160,25 @@ def _copied(file: BinaryIO, folder: Path, name: str, kind: str) -> Path:
     return path
 
 
-def _write_text(data: bytes, path: Path, name: str, kind: str) -> None:
-    if kind == "TXT":
-        path.write_text(decoded(data), encoding="utf-8")
-        return
-    try:
-        sample = decoded(data[:65536]).encode()
-        write_sheet(data, delimiter_of(sample) or _likely(sample), path)
-    except (csv.Error, ValueError) as err:
-        raise SourceError(f"{name}: the CSV file cannot be read as a table: {err}.") from err
+def _write_text(data: bytes, path: Path) -> None:
+    path.write_text(decoded(data), encoding="utf-8")
+
+
+def _write_table(data: bytes, path: Path) -> None:
+    sample = decoded(data[:65536]).encode()
+    write_sheet(data, delimiter_of(sample) or _likely(sample), path)
+
+
+def _write_drawing(data: bytes, path: Path) -> None:
+    path.write_bytes(without_links(data))
+
+
+_REWRITTEN: Final[dict[str, tuple[int, Callable[[bytes, Path], None]]]] = {
+    "CSV": (MAX_CSV_BYTES, _write_table),
+    "TXT": (MAX_CSV_BYTES, _write_text),
+    "SVG": (MAX_SVG_BYTES, _write_drawing),
+}
+"""Kinds that LibreOffice does not get as they are: most bytes, and what writes them."""
 
 
 def _likely(sample: bytes) -> str:
@@ -200,6 +221,8 @@ class _Run:
         if ending == "pdf":
             pages = {"PageRange": {"type": "string", "value": f"1-{MAX_OFFICE_PAGES + 1}"}}
             options = ":" + json.dumps(pages)
+        cpu_s = CPU_SECONDS + path.stat().st_size / CPU_BYTES_PER_SECOND
+        limits = replace(self.limits, cpu_seconds=min(self.limits.seconds, cpu_s))
         outcome = run_program(
             [
                 self.program,
@@ -212,7 +235,7 @@ class _Run:
                 str(path),
             ],
             self.folder,
-            self.limits,
+            limits,
         )  # fmt: skip
         if outcome.is_over_time:
             raise SourceError(
@@ -224,8 +247,8 @@ class _Run:
             raise SourceError(
                 f"{self.name}: LibreOffice cannot turn this {self.kind} file into pages; it is "
                 "damaged, locked or needs over "
-                f"{self.limits.memory_bytes >> 20} MiB of memory. Open it in an office program and "
-                "save it again."
+                f"{limits.memory_bytes >> 20} MiB of memory or {limits.cpu_seconds:.0f} s of "
+                "processor time. Open it in an office program and save it again."
             )
         return target
 

@@ -32,11 +32,15 @@ _PASSED_ON: Final = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "FONTCONFIG_FILE",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a program may use: wall time, address space of each process, size of a file."""
+    """What a program may use: wall time; of each process address space and processor time.
+
+    ``file_bytes`` is the largest file that it may write. ``cpu_seconds`` is ``seconds`` if None.
+    """
 
     seconds: float
     memory_bytes: int
     file_bytes: int = 1 << 30
+    cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,7 @@ def run_program(argv: Sequence[str], folder: Path, limits: Limits) -> Outcome:
         "argv": list(argv),
         "folder": str(folder),
         "seconds": limits.seconds,
+        "cpu_seconds": limits.seconds if limits.cpu_seconds is None else limits.cpu_seconds,
         "memory_bytes": limits.memory_bytes,
         "file_bytes": limits.file_bytes,
     }

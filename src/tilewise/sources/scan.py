@@ -31,10 +31,11 @@ LEAST_GAIN: Final = 1.15
 MOST_SPREAD_DEG: Final = 0.35
 """How far the two halves of a page may disagree."""
 
-LEAST_MARGIN: Final = 0.6
+LEAST_MARGIN: Final = 0.45
 """Mean log-probability per letter that the best turn must be ahead of the next."""
 
-LEAST_LETTERS: Final = 25
+LEAST_EVIDENCE: Final = 5.0
+"""The same times the square root of the number of letters, as few letters say less."""
 
 _SKEW_SIDE_PX: Final = 1800
 _LEAST_SIDE_PX: Final = 100
@@ -89,7 +90,8 @@ def _sure_skew(pixels: Pixels) -> float:
 
 def _sure_quarters(pixels: Pixels) -> int:
     found = measure_upright(pixels)
-    is_sure = found.letters >= LEAST_LETTERS and found.margin >= LEAST_MARGIN
+    evidence = found.margin * found.letters**0.5
+    is_sure = found.margin >= LEAST_MARGIN and evidence >= LEAST_EVIDENCE
     return found.quarters if is_sure else 0
 
 
