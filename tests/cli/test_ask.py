@@ -151,7 +151,7 @@ def test_progress_is_told_when_asked_for(folder: Path) -> None:
         (["a.png", "What?", "--draw", "none/out.png"], "does not exist; make it first"),
         (["a.png", "What?", "--draw", "out.xyz"], "the ending is '.xyz'"),
         (["a.png", "What?", "--draw", "folder.png"], "is a folder"),
-        (["text.txt", "What?"], "plain text"),
+        (["program.bin", "What?"], "a program"),
         (["empty.png", "What?"], "empty file"),
         (["cut.png", "What?"], "cut.png"),
     ],
@@ -161,7 +161,7 @@ def test_bad_input_is_one_sentence_and_status_one(
 ) -> None:
     monkeypatch.chdir(folder)
     (folder / "folder.png").mkdir()
-    (folder / "text.txt").write_text("Hello, nothing to see.")
+    (folder / "program.bin").write_bytes(b"\x7fELF\2\1\1" + bytes(40))
     (folder / "empty.png").write_bytes(b"")
     (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:200])
     before = sorted(folder.rglob("*"))
