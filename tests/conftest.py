@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,14 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Times vary on a shared machine; a run in CI repeats the same examples.
 settings.register_profile("tilewise", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("tilewise")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache folder of the tests' own, for this process and those that it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TILEWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

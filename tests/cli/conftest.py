@@ -14,11 +14,12 @@ from tilewise.models.load import FAMILIES
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user's folder of models which holds "tiny"."""
+    """A user's folder of models which holds "tiny", and a cache of the test's own."""
     folder = tmp_path / "models"
     (folder / "tiny").mkdir(parents=True)
     (folder / "tiny" / "config.json").write_text(json.dumps({"model_type": "tiny"}))
     monkeypatch.setenv("TILEWISE_MODELS", str(folder))
+    monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(FAMILIES, "tiny", load_tiny)
     return folder
 

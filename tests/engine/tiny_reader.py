@@ -18,7 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from tilewise.errors import PromptError
-from tilewise.models.reader import Footprint, Progress
+from tilewise.models.reader import Footprint, Progress, VisionStore
 from tilewise.nn.kv_cache import KVCache
 from tilewise.records import Box, Evidence, Page, Plan, Tiles, Turn
 from tilewise.tiling.config import TilingConfig
@@ -78,6 +78,7 @@ class TinyReader(nn.Module):
     ) -> None:
         super().__init__()
         self.name, self.context, self.default_tiles = "tiny", context, 4
+        self.store: VisionStore | None = None
         self.hurry, self.stops = hurry, frozenset(stops)
         self.tiles_encoded = self.positions_run = 0
         self.cfg = TilingConfig(tile=8, patch=2, merge=2, upscale=False)
@@ -199,17 +200,27 @@ class TinyReader(nn.Module):
         for tiles, order in zip(prompt.pages, prompt.plans, strict=True):
             if skip:
                 break
-            view = tiles.canvas[:: tiles.fit.grid.rows, :: tiles.fit.grid.cols][None]
-            pixels = torch.from_numpy(np.concatenate([view, tiles.local])).float() / 255
-            self.tiles_encoded += len(tiles.local)
+            seen = self._seen(tiles, order)
             if progress is not None:
                 progress("tiles", len(tiles.local), len(tiles.local))
-            cells = rearrange(pixels, "n (y a) (x b) c -> (n y x) (a b c)", a=4, b=4)
             index = torch.from_numpy(order.entries).long()
             marks = self.embed(256 + ANSWER_IDS - 1 - index.clamp(max=-1))
-            parts.append(torch.where(index[:, None] < 0, marks, self.see(cells)[index]))
+            parts.append(torch.where(index[:, None] < 0, marks, seen[index]))
         parts.append(self.embed(torch.frombuffer(bytearray(prompt.text), dtype=torch.uint8).int()))
         return torch.cat(parts)
+
+    def _seen(self, tiles: Tiles, order: Plan) -> Tensor:
+        key = None if self.store is None else self.store.key(tiles, order)
+        kept = None if self.store is None or key is None else self.store.get(key)
+        if kept is not None:
+            return kept["seen"]
+        view = tiles.canvas[:: tiles.fit.grid.rows, :: tiles.fit.grid.cols][None]
+        pixels = torch.from_numpy(np.concatenate([view, tiles.local])).float() / 255
+        self.tiles_encoded += len(tiles.local)
+        seen: Tensor = self.see(rearrange(pixels, "n (y a) (x b) c -> (n y x) (a b c)", a=4, b=4))
+        if self.store is not None and key is not None:
+            self.store.put(key, {"seen": seen})
+        return seen
 
     def _run(self, x: Tensor, cache: TinyCache, row: int) -> Tensor:
         kept, new = cache.rows[row], len(x)

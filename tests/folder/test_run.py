@@ -286,7 +286,7 @@ def test_a_run_killed_at_random_points_ends_as_an_undisturbed_one(
     assert b"of them asked before, all answered" in err
     assert said(out) == said(whole)
     assert sorted(x.name for x in tmp_path.iterdir()) == [
-        *("models", "out.jsonl", "pages", "whole.jsonl"),
+        *("cache", "models", "out.jsonl", "pages", "whole.jsonl"),
     ]
 
 

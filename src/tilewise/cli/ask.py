@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tilewise.cli.cache import cache_config, cache_options
 from tilewise.cli.files import check_picture_path, numbered, save_picture
 from tilewise.cli.folder import ask_many, folder_options, needs_out, taken
 from tilewise.cli.progress import ANSWER, ProgressLine
@@ -67,6 +68,8 @@ class AskOptions:
     straighten: bool
     schema: Path | None
     shape: Format | None
+    no_cache: bool
+    cache_size: int | None
 
 
 @click.command()
@@ -102,6 +105,7 @@ class AskOptions:
 @click.option("--progress/--no-progress", default=None, help="[default: if a terminal]")
 @structured_options
 @folder_options
+@cache_options
 @web_options
 @straighten_option
 def ask(words: tuple[str, ...], **options: Any) -> None:
@@ -203,6 +207,7 @@ def _ask_opened(
             dtype=settings.dtype,
             device=settings.device,
             progress=progress,
+            cache=cache_config(settings.no_cache, settings.cache_size),
         ),
         max_tiles=settings.max_tiles,
         pages=settings.pages,
@@ -237,6 +242,7 @@ def _asking(settings: AskOptions) -> Asking:
         password=settings.password,
         threads=settings.threads,
         web=settings.web,
+        cache=cache_config(settings.no_cache, settings.cache_size),
         straighten=settings.straighten,
     )
 

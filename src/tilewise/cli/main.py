@@ -8,6 +8,7 @@ import click
 
 from tilewise import __version__
 from tilewise.cli.ask import ask
+from tilewise.cli.cache import cache
 from tilewise.cli.convert import convert
 from tilewise.cli.demo import demo
 from tilewise.cli.models import models
@@ -38,5 +39,5 @@ def main() -> None:
     """Ask questions about pages: images and PDFs, read tile by tile."""
 
 
-for command in (ask, show, demo, models, convert):
+for command in (ask, show, demo, models, cache, convert):
     main.add_command(command)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tilewise.cli.cache import cache_config
 from tilewise.cli.files import check_picture_path, numbered, save_picture
 from tilewise.cli.progress import ProgressLine
 from tilewise.records import Answer, Evidence
@@ -175,7 +176,11 @@ def _ask_opened(
     chosen = places(opened, settings.pages)  # sees that all pages are there
     count = len(chosen) if settings.per_page else len(opened)
     reader = load(
-        settings.model or DEFAULT, dtype=settings.dtype, device=settings.device, progress=progress
+        settings.model or DEFAULT,
+        dtype=settings.dtype,
+        device=settings.device,
+        progress=progress,
+        cache=cache_config(settings.no_cache, settings.cache_size),
     )
     shape = settings.shape or "json"
     done = invalid = 0

@@ -10,7 +10,7 @@ from typing import Any
 from tilewise.folder.answers import Answers, AnswersFile, Line, check_settings
 from tilewise.folder.lines import stamp
 from tilewise.folder.work import Asking, Start, Task, lost
-from tilewise.models.folders import find
+from tilewise.models.folders import find, hashes_file
 from tilewise.runners import local
 from tilewise.runners.work import Runner
 from tilewise.sources.addresses import is_address
@@ -87,7 +87,7 @@ def ask_files(
 def _settings(asking: Asking) -> dict[str, Any]:
     """What a line says of how it was made; of the weights, enough of their hash to tell them."""
     said = asking.said()
-    weights = fingerprint(find(asking.model))
+    weights = fingerprint(find(asking.model), hashes_file())
     return {"model": said.pop("model"), "weights": weights[:12], **said}
 
 

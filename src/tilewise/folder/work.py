@@ -22,6 +22,7 @@ from tilewise.folder.lines import line
 from tilewise.models.folders import DEFAULT
 from tilewise.models.load import Dtype, load
 from tilewise.models.reader import Reader
+from tilewise.models.vision_cache import CacheConfig
 from tilewise.pipeline import converse, places
 from tilewise.records import Answer, Page
 from tilewise.sources.pages import open_source
@@ -60,10 +61,11 @@ class Asking:
     web: WebOptions = field(default_factory=WebOptions)
     straighten: bool = True
     form: Form | None = None
+    cache: CacheConfig | None = None
 
     def said(self) -> dict[str, Any]:
         """The settings that answers depend on, those at their defaults left out."""
-        silent = ("model", "device", "password", "threads", "sampling", "web", "form")
+        silent = ("model", "device", "password", "threads", "sampling", "web", "form", "cache")
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in silent}
         plain = {f.name: f.default for f in fields(self)} | _apart(SamplingConfig(), WebOptions())
         told = own | _apart(self.sampling, self.web)
@@ -234,7 +236,11 @@ class Start:
 
             torch.set_num_threads(self.asking.threads)
         asking = self.asking
-        return FolderWork(asking, load(asking.model, dtype=asking.dtype, device=asking.device))
+        return FolderWork(asking, _reader(asking))
+
+
+def _reader(asking: Asking) -> Reader:
+    return load(asking.model, dtype=asking.dtype, device=asking.device, cache=asking.cache)
 
 
 def lost(task: Task, reason: str) -> Iterator[Step]:

@@ -87,6 +87,20 @@ def models_folder() -> Path:
     return Path(named) if named else Path.home() / ".cache" / "tilewise" / "models"
 
 
+def cache_folder() -> Path:
+    """Where tilewise keeps what it can make again; it need not exist."""
+    named = os.environ.get("TILEWISE_CACHE")
+    if named:
+        return Path(named)
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "tilewise"
+
+
+def hashes_file() -> Path:
+    """Where hashes of large files of weights are remembered; it need not exist."""
+    return cache_folder() / "hashes.json"
+
+
 def _known(name: str, folder: Path) -> Known:
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return Known(name=name, folder=folder, size_bytes=size)

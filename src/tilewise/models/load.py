@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
 import torch
 
 from tilewise.errors import ConfigError, WeightsError
-from tilewise.models.folders import DEFAULT, find
+from tilewise.models.folders import DEFAULT, find, hashes_file
 from tilewise.models.reader import Progress, Reader
+from tilewise.models.vision_cache import CacheConfig, VisionCache, code_hash
 from tilewise.weights.files import CONFIG, read_config
+from tilewise.weights.fingerprint import fingerprint
 
 AUTO: Final = "auto"
 """The device's name that stands for what is here: GPUs first, then the CPU."""
@@ -50,6 +53,7 @@ def load(
     dtype: Dtype | None = None,
     device: str = AUTO,
     progress: Progress | None = None,
+    cache: CacheConfig | None = None,
 ) -> Reader:
     """Load a reader to keep and to ask as often as wanted.
 
@@ -60,6 +64,8 @@ def load(
         device: ``"auto"``: GPUs first, then the CPU, with layers split over them where one is
             too small; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         progress: told ("MiB fetched" | "weights", done, total), both in MiB.
+        cache: where to keep what the vision side gives for pages, so that a later run on the same
+            pages need not run it; default, nowhere.
 
     Raises:
         WeightsError: unknown name, unknown family, or missing or damaged weights.
@@ -73,7 +79,16 @@ def load(
             f"{folder / CONFIG}: model_type is {family!r}; known are {', '.join(FAMILIES)}. "
             "Give a folder of one of these families."
         )
-    return FAMILIES[family](folder, dtype=kept, devices=places, progress=progress)
+    reader = FAMILIES[family](folder, dtype=kept, devices=places, progress=progress)
+    if cache is not None:
+        reader.store = VisionCache(cache, partial(_identity, folder, kept, reader))
+    return reader
+
+
+def _identity(folder: Path, dtype: torch.dtype | None, reader: Reader) -> str:
+    """What the vision side's results depend on besides the page."""
+    kinds = ",".join(sorted({device.type for device in reader.footprint().devices}))
+    return f"{reader.name} {fingerprint(folder, hashes_file())} {dtype} {kinds} {code_hash()}"
 
 
 def devices(name: str) -> tuple[torch.device, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,8 +44,23 @@ class Footprint:
     devices: tuple[torch.device, ...] = (torch.device("cpu"),)
 
 
+class VisionStore(Protocol):
+    """Keeps what the vision side of a reader gave for pages, such as ``vision_cache`` on disk."""
+
+    def key(self, tiles: Tiles, plan: Plan) -> str:
+        """Name of what this reader gives for a page."""
+
+    def get(self, key: str) -> dict[str, Tensor] | None:
+        """What was kept under a name, on the CPU, None if there is nothing."""
+
+    def put(self, key: str, parts: Mapping[str, Tensor]) -> None:
+        """Keep tensors under a name; failing to is no error."""
+
+
 class Reader(Protocol):
     """A model that reads pages.
+
+    Where it has a ``store``, it asks there before it encodes a page, and gives there what it made.
 
     A prompt is the reader's own value. ``prefill`` takes a batch of prompts and, if the caller
     has one, the cache of an earlier prefill of the *same single prompt's pages*: then only what
@@ -55,6 +70,7 @@ class Reader(Protocol):
     name: str
     context: int
     default_tiles: int
+    store: VisionStore | None
 
     def raster_size(self, width_pt: float, height_pt: float, max_tiles: int) -> tuple[int, int]:
         """Pixels at which a vector page of this size in points is best rendered."""

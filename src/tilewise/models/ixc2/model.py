@@ -26,7 +26,7 @@ from tilewise.models.ixc2.prompt import (
     positions,
 )
 from tilewise.models.ixc2.told import Told
-from tilewise.models.reader import Footprint, Progress
+from tilewise.models.reader import Footprint, Progress, VisionStore
 from tilewise.nn.kv_cache import KVCache
 from tilewise.nn.partial_lora import Segment, window
 from tilewise.records import Evidence, Page, Plan, Tiles, Turn
@@ -93,6 +93,7 @@ class Ixc2Reader:
         self.system: str | None = SYSTEM
         self.chunk = CHUNK
         self.view_chunk = VIEW_CHUNK
+        self.store: VisionStore | None = None
         self.network = network
         self.tokenizer = tokenizer
         marker = tokenizer.id_of(IXC2.end)
@@ -193,9 +194,19 @@ class Ixc2Reader:
         return x
 
     def _image(self, image: Image, told: Told) -> Tensor:
-        return self.network.image(
+        """A page's image sequence, from the store if it has it."""
+        key = None if self.store is None else self.store.key(image.tiles, image.plan)
+        if self.store is not None and key is not None:
+            kept = self.store.get(key)
+            if kept is not None:
+                told.views(len(image.tiles.local) + 1)
+                return kept["sequence"].to(self.network.newline.device)
+        sequence = self.network.image(
             image.tiles, image.plan, chunk=self.view_chunk, progress=told.views
         )
+        if self.store is not None and key is not None:
+            self.store.put(key, {"sequence": sequence})
+        return sequence
 
     @torch.inference_mode()
     def embeddings(self, prompt: Ixc2Prompt) -> Tensor:

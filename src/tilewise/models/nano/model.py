@@ -23,13 +23,14 @@ from tilewise.models.nano.answer import NanoCache, Row, first_logits, fork, next
 from tilewise.models.nano.config import TILE, NanoConfig
 from tilewise.models.nano.decoder import Decoder, feedback
 from tilewise.models.nano.encoder import Encoder
+from tilewise.models.nano.kept import recall
 from tilewise.models.nano.pointer import look, page_memory
 from tilewise.models.nano.prompt import NOT_FOUND_TEXT, UNSUPPORTED_TEXT, NanoPrompt, build_prompt
 from tilewise.models.nano.proof import Proofreader, proofread
 from tilewise.models.nano.question import KINDS, question_ids, wanted
 from tilewise.models.nano.reading import read
 from tilewise.models.nano.sight import Seen, fused, see, view
-from tilewise.models.reader import Footprint, Progress
+from tilewise.models.reader import Footprint, Progress, VisionStore
 from tilewise.records import Evidence, Page, Plan, Tiles, Turn
 from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.grid import hd_grid
@@ -59,6 +60,7 @@ class NanoReader:
         self.dedup = True
         self.has_global = True
         self.has_newline = True
+        self.store: VisionStore | None = None
         self.encoder = encoder
         self.proof = proof
         self.decoder = decoder
@@ -113,7 +115,14 @@ class NanoReader:
             if progress is not None:
                 progress("tiles", done, total)
 
-        seen = see(self.encoder, pages, has_global=self.has_global, dedup=self.dedup, progress=tell)
+        def look_at(new: Sequence[Tiles]) -> list[Seen]:
+            return see(
+                self.encoder, new, has_global=self.has_global, dedup=self.dedup, progress=tell
+            )
+
+        seen = (
+            look_at(pages) if self.store is None else recall(self.store, self._plan, pages, look_at)
+        )
         rows, at = [], 0
         for number, p in enumerate(prompts):
             rows.append(self._row(p.pages, seen[at : at + len(p.pages)]))
@@ -122,12 +131,15 @@ class NanoReader:
                 progress("prefill", number + 1, len(prompts))
         return NanoCache(rows)
 
+    def _plan(self, page: Tiles) -> Plan:
+        return plan(page.fit.grid, self._tiling(page.fit.grid.tiles))
+
     def _row(self, pages: tuple[Tiles, ...], seen: list[Seen]) -> Row:
         """Run the image sequence of one prompt's pages and keep their keys and values."""
         memories, maps = [], []
         kv = self.decoder.new_cache()
         for one in seen:
-            entries = plan(one.tiles.fit.grid, self._tiling(one.tiles.fit.grid.tiles)).entries
+            entries = self._plan(one.tiles).entries
             overview = view(one.overview) if one.overview is not None else None
             sequence, local = self.decoder.visual(view(one.local), overview, entries)
             for i, (keys, values) in enumerate(self.decoder.page(sequence)):
