@@ -16,7 +16,7 @@ from tilewise.errors import SourceError
 from tilewise.records import Page
 from tilewise.sources.colour import to_pixels
 from tilewise.sources.image import MAX_IMAGE_PAGES, MAX_PIXELS, decoding
-from tilewise.sources.program import Limits, find_program, run_program, work_folder
+from tilewise.sources.program import Limits, find_program, run_program, why_stopped, work_folder
 from tilewise.sources.source import PageSize, RasterSize, check_number
 
 LIMITS: Final = Limits(seconds=60, memory_bytes=2 << 30, file_bytes=3 * MAX_PIXELS + 1000)
@@ -87,10 +87,10 @@ class DjvuSource:
                 shutil.copyfileobj(self._file, copy, 1 << 20)
             argv = [self._program, "-format=ppm", f"-page={number}", "file.djvu", "page.ppm"]
             outcome = run_program(argv, folder, LIMITS)
-            if outcome.is_over_time:
+            if outcome.stopped:
                 raise SourceError(
-                    f"{self.name}: page {number} took over {LIMITS.seconds:g} s to decode and was "
-                    "given up; get the file again or convert it to PDF."
+                    f"{self.name}: page {number} is not decoded, as DjVuLibre's ddjvu "
+                    f"{why_stopped(outcome, LIMITS)}; get the file again or convert it to PDF."
                 )
             path = folder / "page.ppm"
             if outcome.code != 0 or not path.is_file():

@@ -25,7 +25,14 @@ from tilewise.errors import SourceError
 from tilewise.sources.csv_sheet import MAX_CSV_BYTES, decoded, write_sheet
 from tilewise.sources.office_kinds import delimiter_of
 from tilewise.sources.pdf import PdfSource
-from tilewise.sources.program import Limits, find_program, run_program, work_folder
+from tilewise.sources.program import (
+    Limits,
+    Outcome,
+    find_program,
+    run_program,
+    why_stopped,
+    work_folder,
+)
 from tilewise.sources.spreadsheet import fit_sheets
 from tilewise.sources.svg import MAX_SVG_BYTES, without_links
 
@@ -44,6 +51,8 @@ CPU_SECONDS: Final = 15.0
 """Processor time of a run, for which a small file takes 1.5 s; more for larger files."""
 
 CPU_BYTES_PER_SECOND: Final = 50_000
+
+_MUCH: Final = 0.75  # a program that fails so near to the limit has likely asked for more
 
 PROGRAM_NAMES: Final = (
     "soffice",
@@ -237,20 +246,30 @@ class _Run:
             self.folder,
             limits,
         )  # fmt: skip
-        if outcome.is_over_time:
-            raise SourceError(
-                f"{self.name}: LibreOffice needed over {self.limits.seconds:g} s for this "
-                f"{self.kind} file and was stopped; split it."
-            )
-        if not target.is_file() or not target.stat().st_size:
-            _log.info("%s: LibreOffice ended with %d: %s", self.name, outcome.code, outcome.output)
-            raise SourceError(
-                f"{self.name}: LibreOffice cannot turn this {self.kind} file into pages; it is "
-                "damaged, locked or needs over "
-                f"{limits.memory_bytes >> 20} MiB of memory or {limits.cpu_seconds:.0f} s of "
-                "processor time. Open it in an office program and save it again."
-            )
+        if outcome.stopped or not target.is_file() or not target.stat().st_size:
+            _log.info("%s: LibreOffice ended: %s", self.name, outcome)
+            raise SourceError(f"{self.name}: {_failure(self.kind, outcome, limits)}")
         return target
+
+
+def _failure(kind: str, outcome: Outcome, limits: Limits) -> str:
+    """Why there is no PDF, and what to do."""
+    if outcome.stopped == "guard":
+        return (
+            "LibreOffice could not be run here, or this system killed it, perhaps as memory ran "
+            "out; close other programs and try again."
+        )
+    if outcome.stopped:
+        return f"LibreOffice {why_stopped(outcome, limits)} at this {kind} file; split it."
+    if outcome.peak_bytes > _MUCH * limits.memory_bytes:
+        return (
+            f"LibreOffice needs over {limits.memory_bytes >> 20} MiB of memory for this {kind} "
+            "file; split it."
+        )
+    return (
+        f"LibreOffice cannot turn this {kind} file into pages; it is damaged or locked. Open it "
+        "in an office program and save it again."
+    )
 
 
 def _write_profile(folder: Path) -> None:

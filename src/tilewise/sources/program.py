@@ -18,38 +18,54 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 from tilewise.errors import MissingExtraError, SourceError
 
 _GUARD: Final = Path(__file__).with_name("guard.py")
-_OVER_TIME: Final = 124  # guard.OVER_TIME, which only that program imports
+_MOST_WAITING: Final = 3  # guard.MOST_WAITING, which only that program imports
 _GRACE_S: Final = 10.0
 _OUTPUT_BYTES: Final = 4000
 _LITTLE_ROOM: Final = 16 << 20
 _PASSED_ON: Final = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "FONTCONFIG_FILE", "FONTCONFIG_PATH")
 
 
+Stopped = Literal["", "time", "stalled", "processor", "memory", "guard"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a program may use: wall time; of each process address space and processor time.
+    """What a program may use, with all its children.
 
-    ``file_bytes`` is the largest file that it may write. ``cpu_seconds`` is ``seconds`` if None.
+    ``seconds`` is time that goes by, less what is spent waiting for a processor that others hold,
+    and at most three times as much in all. ``memory_bytes`` is what is written to. ``file_bytes``
+    is the largest file that it may write. ``cpu_seconds`` is ``seconds`` if None.
+    A program that neither computes nor waits for a processor for ``stall_seconds`` has come to
+    a stand; only Linux tells that, and the memory of children.
     """
 
     seconds: float
     memory_bytes: int
     file_bytes: int = 1 << 30
     cpu_seconds: float | None = None
+    stall_seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a program ended, and the last of what it printed."""
+    """How a program ended, and the last of what it printed.
 
-    code: int
+    ``code`` is its exit status, minus the signal that ended it, or None where that is not known.
+    ``stopped`` is the limit for which it was stopped: "time", "stalled" (nothing went on),
+    "processor" or "memory"; "guard" if it could not be watched; else empty.
+    ``peak_bytes`` is the most memory seen.
+    """
+
+    code: int | None
     output: str
-    is_over_time: bool
+    stopped: Stopped
+    peak_bytes: int = 0
+    cpu_seconds: float = 0.0
 
 
 def find_program(names: Sequence[str], variable: str, install: str) -> str:
@@ -108,6 +124,7 @@ def run_program(argv: Sequence[str], folder: Path, limits: Limits) -> Outcome:
         "folder": str(folder),
         "seconds": limits.seconds,
         "cpu_seconds": limits.seconds if limits.cpu_seconds is None else limits.cpu_seconds,
+        "stall_seconds": limits.stall_seconds,
         "memory_bytes": limits.memory_bytes,
         "file_bytes": limits.file_bytes,
     }
@@ -117,31 +134,53 @@ def run_program(argv: Sequence[str], folder: Path, limits: Limits) -> Outcome:
         guard = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            stderr=output,
             env=_environment(folder),
             start_new_session=True,  # Ctrl-C is for tilewise, which then closes the pipe
         )
-        try:
-            code = _ended(guard, limits.seconds + _GRACE_S)
-        finally:
-            assert guard.stdin is not None  # it is a pipe
-            guard.stdin.close()
-            _ended(guard, _GRACE_S)
-    if code != 0 and shutil.disk_usage(folder).free < _LITTLE_ROOM:
+        verdict = _verdict(guard, _MOST_WAITING * limits.seconds + _GRACE_S)
+    if verdict["code"] != 0 and shutil.disk_usage(folder).free < _LITTLE_ROOM:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     tail = log.read_bytes()[-_OUTPUT_BYTES:].decode(errors="replace")
-    return Outcome(code=code, output=tail, is_over_time=code == _OVER_TIME)
+    return Outcome(output=tail, **verdict)
 
 
-def _ended(guard: subprocess.Popen[bytes], seconds: float) -> int:
-    """Exit status; a guard that does not end in time is killed."""
+def why_stopped(outcome: Outcome, limits: Limits) -> str:
+    """Words that go on from the program's name, for one that was stopped."""
+    cpu_s = limits.seconds if limits.cpu_seconds is None else limits.cpu_seconds
+    return {
+        "time": f"needed over {limits.seconds:g} s and was stopped",
+        "stalled": "stood still and was stopped",
+        "processor": f"needed over {cpu_s:.0f} s of processor time and was stopped",
+        "memory": f"needed over {limits.memory_bytes >> 20} MiB of memory and was stopped",
+        "guard": "could not be run, or was killed by this system",
+        "": "ended by itself",
+    }[outcome.stopped]
+
+
+def _verdict(guard: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
+    """What the guard says at its end; a guard that does not end in time is killed."""
+    assert guard.stdin is not None  # both are pipes
+    assert guard.stdout is not None
+    with guard.stdout, guard.stdin:
+        try:
+            _ended(guard, seconds)
+        finally:
+            guard.stdin.close()
+            _ended(guard, _GRACE_S)
+        try:
+            return dict(json.loads(guard.stdout.read()))
+        except ValueError:  # nothing, if it was killed or fails by itself
+            return {"code": None, "stopped": "guard"}
+
+
+def _ended(guard: subprocess.Popen[bytes], seconds: float) -> None:
     try:
-        return guard.wait(seconds)
+        guard.wait(seconds)
     except subprocess.TimeoutExpired:
         guard.kill()
         guard.wait()
-        return _OVER_TIME
 
 
 def _environment(folder: Path) -> dict[str, str]:
