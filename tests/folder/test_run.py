@@ -74,7 +74,7 @@ def test_each_file_and_question_has_a_line_with_what_ask_answers(
         assert line["pages"] == (3 if "three" in line["source"] else 1)
         assert set(line["tokens"]) == {"prompt", "answer"}
         assert line["settings"]["model"] == "tiny"
-        assert [set(mark) for mark in line["evidence"]] == [{"page", "box", "text"}]
+        assert [set(mark) for mark in line["evidence"]] == [{"page", "box", "text", "turned_deg"}]
 
 
 def test_pages_are_encoded_once_for_all_questions(
@@ -210,6 +210,26 @@ def test_lines_can_be_printed(folder: Path) -> None:
     assert [json.loads(x)["source"] for x in result.stdout.splitlines()] == [
         str(folder / name) for name in ("a.png", "b.png", "three.tif")
     ]
+
+
+@pytest.mark.parametrize("cache", ["--no-cache", "--cache-size=1M"])
+def test_pages_asked_together_are_answered_as_alone(
+    tmp_path: Path, models: Path, cache: str, encoded: list[int]
+) -> None:
+    place = large_folder(tmp_path, 11)
+    (place / "003.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    words = (place, "What?", "--question", "And so on?", "--question", "long " * 1000, cache)
+    run(*words, "--out", tmp_path / "alone.jsonl", "--no-cache")
+    whole = sum(encoded)
+    encoded.clear()
+    run(*words, "--out", tmp_path / "together.jsonl", "--batch", 4)
+    assert sum(encoded) == whole, "each page is encoded once for all questions"
+    one, other = (said(tmp_path / f"{name}.jsonl") for name in ("alone", "together"))
+    for line in (*one, *other):
+        if line["tokens"] is not None:
+            del line["tokens"]["prompt"]  # with the padding of the longest
+            line["confidence"] = pytest.approx(line["confidence"], rel=1e-4)
+    assert other == one
 
 
 @pytest.mark.parametrize(

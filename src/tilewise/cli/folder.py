@@ -39,6 +39,7 @@ class FolderOptions:
     runner: str
     address: str | None
     workers: int | None
+    batch: int
 
 
 def folder_options(command: Command) -> Command:
@@ -62,6 +63,13 @@ _OPTIONS: Final = (
     ),
     click.option("--address", metavar="HOST:PORT", help="A Ray cluster.  [default: this machine]"),
     click.option("--workers", type=click.IntRange(min=1), help="With Ray: processes that answer."),
+    click.option(
+        "--batch",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="With --out: pages answered together.",
+    ),
 )
 
 
@@ -119,7 +127,7 @@ def ask_many(
         found.names,
         questions,
         options,
-        lambda: replace(asking(), form=form),
+        lambda: replace(asking(), form=form, batch=options.batch),
         ProgressLine(progress),
     )
 

@@ -30,7 +30,8 @@ def line(
         page: number from 1 if each page is asked on its own, else None.
         pages: how many pages of the file are asked, 0 where it could not be opened.
         question: as it was asked.
-        talk, answer: what was said about what; boxes are in pixels of their page.
+        talk, answer: what was said about what; boxes are in pixels of their page, which may have
+            been turned to put it straight.
         load_s: seconds that the file's pages took to be rendered and cut.
         error: what went wrong, if there is no answer.
     """
@@ -61,6 +62,7 @@ def _evidence(talk: Conversation, answer: Answer) -> list[dict[str, Any]]:
             "page": talk.pages[item.page - 1].number,
             "box": [round(edge, 1) for edge in item.box],
             "text": item.text,
+            "turned_deg": talk.pages[item.page - 1].turned_deg,
         }
         for item in answer.evidence
     ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from time import perf_counter
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from tilewise.errors import TilewiseError
 from tilewise.folder.ahead import Ahead
 from tilewise.folder.answers import Line
 from tilewise.folder.lines import line
+from tilewise.folder.together import Recent, answer_together, grouped
 from tilewise.models.folders import DEFAULT
 from tilewise.models.load import Dtype, load
 from tilewise.models.reader import Reader
@@ -46,6 +47,7 @@ class Asking:
     """How every file of a run is asked; the settings are those of ``pipeline.ask``.
 
     With a ``form``, its ``mark`` is the one question of every task, and records are the answers.
+    ``batch`` pages are answered together, with the same texts.
     """
 
     model: str = DEFAULT
@@ -62,10 +64,12 @@ class Asking:
     straighten: bool = True
     form: Form | None = None
     cache: CacheConfig | None = None
+    batch: int = 1
 
     def said(self) -> dict[str, Any]:
         """The settings that answers depend on, those at their defaults left out."""
-        silent = ("model", "device", "password", "threads", "sampling", "web", "form", "cache")
+        silent = {"model", "device", "password", "threads", "form", "cache", "batch"}
+        silent |= {"sampling", "web"}  # told field by field
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in silent}
         plain = {f.name: f.default for f in fields(self)} | _apart(SamplingConfig(), WebOptions())
         told = own | _apart(self.sampling, self.web)
@@ -124,15 +128,48 @@ class FolderWork:
     def __init__(self, asking: Asking, reader: Reader) -> None:
         self.asking = asking
         self.reader = reader
+        most = asking.max_new_tokens
+        self._limits = Limits() if most is None else Limits(max_new_tokens=most)
+        if asking.batch > 1 and reader.store is None:
+            reader.store = Recent(asking.batch)
 
     def __call__(self, tasks: Iterable[Task]) -> Iterator[Step]:
         """Ask about each file in turn; the next ones are loaded meanwhile."""
-        with Ahead(self._load, tasks) as loaded:
-            for task, part in loaded:
-                for answered in self._lines(task, part) if part is not None else ():
-                    yield Step(source=task.source, line=answered)
-                if part is None:
-                    yield Step(source=task.source, line=None)
+        batch = 1 if self.asking.form is not None else self.asking.batch
+        with Ahead(self._load, tasks, items_ahead=batch + 3) as loaded:
+            for group in grouped(loaded, batch):
+                known = self._together(group) if batch > 1 else {}
+                for place, (task, part) in enumerate(group):
+                    own = known.get(place, {})
+                    for answered in self._lines(task, part, own) if part is not None else ():
+                        yield Step(source=task.source, line=answered)
+                    if part is None:
+                        yield Step(source=task.source, line=None)
+
+    def _together(
+        self, group: Sequence[tuple[Task, _Loaded | None]]
+    ) -> dict[int, dict[str, Answer]]:
+        """Answers of a group, by place and question; those that fail together are left out."""
+        known: dict[int, dict[str, Answer]] = {place: {} for place in range(len(group))}
+        for question in dict.fromkeys(q for task, _ in group for q in task.questions):
+            asked = {
+                place: part.talk
+                for place, (task, part) in enumerate(group)
+                if part is not None
+                and part.talk is not None
+                and question in task.missing(part.page)
+            }
+            if not asked:
+                continue
+            try:
+                talks = list(asked.values())
+                answers = answer_together(talks, question, self._limits, self.asking.sampling)
+            except (TilewiseError, *FAULTS) as err:
+                _log.debug("asked one by one, as together %s", err)
+                continue
+            for place, answer in zip(asked, answers, strict=True):
+                known[place][question] = answer
+        return known
 
     def _load(self, task: Task) -> Iterator[_Loaded]:
         """The pages of a file, cut; together, or with ``per_page`` each when it is wanted."""
@@ -174,14 +211,14 @@ class FolderWork:
         talk.pages = tuple(map(_without_pixels, talk.pages))
         return talk
 
-    def _lines(self, task: Task, part: _Loaded) -> Iterator[Line]:
+    def _lines(self, task: Task, part: _Loaded, known: Mapping[str, Answer]) -> Iterator[Line]:
         missing = task.missing(part.page)
         if missing and self.asking.form is not None:
             yield self._record_line(task, part, self.asking.form)
             return
         for number, question in enumerate(missing):
-            answer, error = None, part.error
-            if part.talk is not None:
+            answer, error = known.get(question), part.error
+            if part.talk is not None and answer is None:
                 answer, error = self._answer(part.talk, question)
             yield line(
                 task.source, part.page, part.pages, question,
@@ -198,8 +235,7 @@ class FolderWork:
         return told | {"record": record and record.as_json()}
 
     def _record(self, talk: Conversation, form: Form) -> tuple[Record | None, str | None]:
-        most = self.asking.max_new_tokens
-        limits = None if most is None else Limits(max_new_tokens=most)
+        limits = None if self.asking.max_new_tokens is None else self._limits
         try:
             record = fill(form, talk, limits, None, self.asking.sampling)
         except TilewiseError as err:
@@ -210,10 +246,8 @@ class FolderWork:
 
     def _answer(self, talk: Conversation, question: str) -> tuple[Answer | None, str | None]:
         """Ask on its own, as if nothing had been asked before: an answer or an error."""
-        most = self.asking.max_new_tokens
-        limits = Limits() if most is None else Limits(max_new_tokens=most)
         try:
-            *_, answer = talk.ask(question, limits, None, self.asking.sampling)
+            *_, answer = talk.ask(question, self._limits, None, self.asking.sampling)
             talk.forget()
         except TilewiseError as err:
             return None, str(err)
@@ -281,5 +315,4 @@ def _opened(task: Task, asking: Asking) -> Source:
 
 def _without_pixels(page: Page) -> Page:
     """The same page, all of its pixels in one place: once cut, a page needs its tiles alone."""
-    blank = np.broadcast_to(np.uint8(255), page.pixels.shape)
-    return Page(pixels=blank, name=page.name, number=page.number, total=page.total)
+    return replace(page, pixels=np.broadcast_to(np.uint8(255), page.pixels.shape))
