@@ -1,4 +1,4 @@
-"""Draw the three pages that ``tilewise demo`` asks, and the questions about them.
+"""Draw three of the pages that ``tilewise demo`` asks, and write the questions about all.
 
 Everything on them is invented. The PDF needs ReportLab (BSD licence), which nothing else here
 uses; the fonts are DejaVu and Liberation, as Debian packages them. The output is the same every
@@ -20,6 +20,8 @@ from PIL import Image, ImageDraw, ImageFont
 from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped]
 from reportlab.pdfbase.ttfonts import TTFont  # type: ignore[import-untyped]
 from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
+
+import make_demo_documents
 
 FONTS: Final = Path("/usr/share/fonts/truetype")
 SANS: Final = FONTS / "liberation/LiberationSans-Regular.ttf"
@@ -352,7 +354,7 @@ def questions() -> list[dict[str, Any]]:
     }
     return [
         {"file": file, "questions": [{"question": q, "answer": a} for q, a in pairs.items()]}
-        for file, pairs in asked.items()
+        for file, pairs in (asked | make_demo_documents.questions()).items()
     ]
 
 

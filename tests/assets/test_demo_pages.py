@@ -7,6 +7,7 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
+from make_demo_documents import ferry, harvest, questions
 from tilewise.sources.pages import open_source
 
 DEMO = Path(str(resources.files("tilewise"))) / "assets" / "demo"
@@ -15,6 +16,8 @@ SIZES = {
     "poster.png": (3840, 1600, "px"),
     "report.png": (2480, 3508, "px"),
 }
+
+DOCUMENTS = ("harvest.xlsx", "ferry.html")
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -29,7 +32,7 @@ def test_a_demo_page_is_small_and_of_its_size(name: str) -> None:
 
 def test_every_demo_page_has_questions() -> None:
     asked = json.loads((DEMO / "questions.json").read_text(encoding="utf-8"))
-    assert [entry["file"] for entry in asked] == list(SIZES)
+    assert [entry["file"] for entry in asked] == [*SIZES, *DOCUMENTS]
     for entry in asked:
         assert 3 <= len(entry["questions"]) <= 4
         assert all(item["question"] and item["answer"] for item in entry["questions"])
@@ -40,3 +43,13 @@ def test_the_invoice_says_the_answers_in_its_text_layer() -> None:
     with pypdfium2.PdfDocument(DEMO / "invoice.pdf") as document:
         text = document[0].get_textpage().get_text_range()
     assert all(item["answer"] in text for item in entry["questions"])
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_bundled_documents_are_what_the_script_writes(name: str, tmp_path: Path) -> None:
+    write = {"harvest.xlsx": harvest, "ferry.html": ferry}[name]
+    write(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == (DEMO / name).read_bytes()
+    asked = json.loads((DEMO / "questions.json").read_text(encoding="utf-8"))
+    (entry,) = (e for e in asked if e["file"] == name)
+    assert {i["question"]: i["answer"] for i in entry["questions"]} == questions()[name]

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from tests.models.nano.making import TINY, reading_of
-from tilewise.models.nano.match import ANCHORS, NUMBERS, extremes, match, no_anchors
+from tilewise.models.nano.match import (
+    ANCHOR_FEATURES,
+    ANCHORS,
+    NUMBERS,
+    extremes,
+    match,
+    no_anchors,
+    numbers,
+)
 from tilewise.models.nano.pointer import EVIDENCE_FEATURES, Pointer, look, page_memory
 from tilewise.models.nano.question import Wanted
 from tilewise.models.nano.reading import Reading
@@ -19,8 +27,10 @@ from tilewise.models.nano.relations import (
     relations,
     starts,
 )
+from tilewise.models.nano.series import FORMS, entries
 
 FORM = reading_of((20, 40, "Keeper: Olaf (north)"), (20, 66, "Depth: 14.5"), (400, 66, "wet"))
+NO_ENTRIES = entries(reading_of(), numbers(reading_of()))
 SMALL = {
     "nothing": reading_of(),
     "one character": reading_of((20, 40, "x")),
@@ -61,7 +71,7 @@ def test_lines_are_flagged_by_their_number() -> None:
 
 def test_the_value_right_of_a_label_is_told_from_other_places() -> None:
     places = starts(FORM)
-    related = relations(FORM, places, match("Depth", FORM))
+    related = relations(FORM, places, match("Depth", FORM), NO_ENTRIES)
     value = np.flatnonzero(places.char == char_at(FORM, "14.5"))[0]
     same_row, is_marks_between, is_nearest = related[:, 0, 6], related[:, 0, 8], related[:, 0, 12]
     assert same_row[value] == is_marks_between[value] == is_nearest[value] == 1
@@ -82,7 +92,7 @@ def test_small_pages_have_shapes_and_no_nan(name: str) -> None:
         extremes(reading, 1),
         no_anchors(3),
     ):
-        related = relations(reading, places, anchors)
+        related = relations(reading, places, anchors, NO_ENTRIES)
         assert related.shape == (n, len(anchors.first), RELATION_FEATURES)
         assert related.dtype == np.float32
         assert np.isfinite(related).all()
@@ -92,10 +102,10 @@ def test_relations_to_anchors_that_stand_for_nothing_are_zero() -> None:
     places = starts(FORM)
     found = match("Depth", FORM)
     assert found.valid.tolist() == [True] + [False] * (ANCHORS - 1)
-    related = relations(FORM, places, found)
+    related = relations(FORM, places, found, NO_ENTRIES)
     assert related[:, 0].any()
     assert not related[:, 1:].any()
-    assert not relations(FORM, places, no_anchors(NUMBERS)).any()
+    assert not relations(FORM, places, no_anchors(NUMBERS), NO_ENTRIES).any()
 
 
 WANTED = (
@@ -129,3 +139,17 @@ def test_looking_for_a_line_leaves_the_page_as_it_was() -> None:
     seen = look(memory, WANTED[3])
     assert torch.equal(memory.own, before)
     assert float(seen.own[:, LINE_FLAG].sum()) == 1
+
+
+def test_the_number_of_a_named_entry_is_marked_for_its_label_alone() -> None:
+    page = reading_of(
+        (20, 40, "Rope"), (300, 40, "14"), (20, 66, "Sail"), (300, 66, "9"), (20, 92, "Mast"),
+        (300, 92, "27"),
+    )  # fmt: skip
+    memory = page_memory(page)
+    places = memory.places
+    anchors = match("Sail", page)
+    related = relations(page, places, anchors, memory.entries)
+    named = related[:, :, -ANCHOR_FEATURES - FORMS : -ANCHOR_FEATURES].max(2) > 0
+    assert places.char[named[:, 0]].tolist() == [char_at(page, "9")]
+    assert not named[:, 1:].any()

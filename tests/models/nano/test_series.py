@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.models.nano.making import reading_of
+from tests.models.nano.making import INK, perfect, reading_of, sheet_of
 from tilewise.models.nano.alphabet import PAGE_CHARS
 from tilewise.models.nano.match import extremes, numbers
-from tilewise.models.nano.reading import SAME_WORD, Reading
+from tilewise.models.nano.reading import SAME_WORD, Reading, read
 from tilewise.models.nano.series import series
 
 Run = tuple[float, float, str]
@@ -73,3 +73,34 @@ def test_the_highest_label_is_the_first_place_to_look() -> None:
     for sign, label in ((1, "South"), (-1, "East")):
         first = extremes(reading, sign)
         assert text(reading, int(first.first[0]), int(first.last[0])) == label
+
+
+def test_labels_that_read_as_one_segment_are_told_apart_by_the_numbers_above() -> None:
+    runs: tuple[Run, ...] = (
+        (20, 60, "41"), (75, 30, "87"), (140, 90, "12"), (12, 150, "Valley Highland Lowland"),
+    )  # fmt: skip
+    assert found(*runs) == [[("Valley", 41.0), ("Highland", 87.0), ("Lowland", 12.0)]]
+
+
+def test_words_of_running_text_below_a_row_of_numbers_are_no_labels() -> None:
+    runs: tuple[Run, ...] = (
+        (20, 60, "41"), (75, 30, "87"), (140, 90, "12"),
+        (12, 150, "They sailed on to the harbour of Lowland again"),
+    )  # fmt: skip
+    assert found(*runs) == []
+
+
+def test_a_headline_that_ends_in_a_year_is_no_entry_of_the_list_below() -> None:
+    sheet = sheet_of(*ROWS)
+    sheet.text(20, 172, "Trees of the park 2015", None, 24, INK)
+    reading = read(perfect(sheet.glyphs(), 672, 336))
+    groups = series(reading, numbers(reading))
+    assert [[entry.value for entry in group] for group in groups] == [[14.0, 9.0, 31.0]]
+
+
+def test_amounts_below_numbers_are_no_labels() -> None:
+    runs: tuple[Run, ...] = (
+        (60, 60, "41"), (160, 30, "87"), (260, 90, "12"),
+        (50, 150, "1.4km"), (150, 150, "€6.87"), (250, 150, "21"),
+    )  # fmt: skip
+    assert found(*runs) == []

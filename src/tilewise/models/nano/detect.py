@@ -233,9 +233,10 @@ def _hand_over(
         is_shared = np.ones(len(coarse.chars), np.bool_)
     else:
         low, high = ENLARGED_HAND_OVER
-        is_shared = finer.covers[
-            (coarse.chars.y // TILE).astype(np.int64), (coarse.chars.x // TILE).astype(np.int64)
-        ]
+        rows, cols = finer.covers.shape  # a centre may lie a little beyond the edge
+        row = np.clip(coarse.chars.y // TILE, 0, rows - 1).astype(np.int64)
+        col = np.clip(coarse.chars.x // TILE, 0, cols - 1).astype(np.int64)
+        is_shared = finer.covers[row, col]
     coarse = coarse.only(~is_shared | (coarse.chars.height >= low))
     fine = fine.only(fine.chars.height < high)
     coarse = coarse.only(~_texture(fine.chars, coarse.chars))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from tilewise.models.nano.match import (
     extremes,
     match,
     no_anchors,
+    numbers,
 )
 from tilewise.models.nano.question import Wanted
 from tilewise.models.nano.reading import Reading
@@ -32,6 +34,7 @@ from tilewise.models.nano.relations import (
     relations,
     starts,
 )
+from tilewise.models.nano.series import entries
 
 SETS = 3
 """Anchors of the label or row, of the column, and of extreme numbers."""
@@ -44,6 +47,7 @@ class PageMemory:
 
     ``reading``: its text; ``tokens`` int64: the visual token of each of its characters. ``places``:
     where answers may start, with their features ``own``, classes ``cls`` and tokens ``token``.
+    ``entries``: its named numbers (``series.entries``).
     """
 
     reading: Reading
@@ -52,6 +56,7 @@ class PageMemory:
     own: Tensor
     cls: Tensor
     token: Tensor
+    entries: tuple[NDArray[np.int64], ...]
 
 
 def page_memory(reading: Reading) -> PageMemory:
@@ -65,6 +70,7 @@ def page_memory(reading: Reading) -> PageMemory:
         torch.from_numpy(places.features),
         torch.from_numpy(reading.chars.cls[places.char]),
         torch.from_numpy(token[places.char]),
+        entries(reading, numbers(reading)),
     )
 
 
@@ -83,12 +89,27 @@ class Look:
     anchors: tuple[Anchors, ...]
 
 
+def in_chart(anchors: Anchors, entries: Sequence[NDArray[np.int64]]) -> Anchors:
+    """Of several places of a label, those in a standing chart, else in a list; all if in neither.
+
+    A table beside a chart has the same labels; what is asked «in the chart» stands in one.
+    """
+    for some in entries[:2]:
+        first, last, _ = some.T[:, None]
+        touches = (anchors.first[:, None] <= last) & (anchors.last[:, None] >= first)
+        named = anchors.valid & touches.any(1)
+        if named.any():
+            return replace(anchors, valid=named)
+    return anchors
+
+
 def look(memory: PageMemory, asked: Wanted) -> Look:
     """Find the question's words on the page and relate every place to them."""
     reading, places = memory.reading, memory.places
     sign = {"highest": 1, "lowest": -1}.get(asked.kind, 0)
+    label = match(asked.label, reading) if asked.label else no_anchors(ANCHORS)
     found = (
-        match(asked.label, reading) if asked.label else no_anchors(ANCHORS),
+        in_chart(label, memory.entries) if asked.kind == "chart" else label,
         match(asked.column, reading) if asked.column else no_anchors(ANCHORS),
         extremes(reading, sign) if sign else no_anchors(NUMBERS),
     )
@@ -109,7 +130,7 @@ def look(memory: PageMemory, asked: Wanted) -> Look:
     )
     return Look(
         own,
-        tuple(torch.from_numpy(relations(reading, places, a)) for a in found),
+        tuple(torch.from_numpy(relations(reading, places, a, memory.entries)) for a in found),
         tuple(torch.from_numpy(a.valid) for a in found),
         torch.from_numpy(evidence.astype(np.float32)),
         found,

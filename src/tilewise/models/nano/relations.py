@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,12 +12,13 @@ from numpy.typing import NDArray
 from tilewise.models.nano.alphabet import class_of
 from tilewise.models.nano.match import ANCHOR_FEATURES, Anchors, numbers
 from tilewise.models.nano.reading import CELL, LINE, SAME_WORD, SPACE, Reading
+from tilewise.models.nano.series import FORMS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 START_FEATURES: Final = 24
-RELATION_FEATURES: Final = 22 + ANCHOR_FEATURES
+RELATION_FEATURES: Final = 22 + FORMS + ANCHOR_FEATURES
 
 _OPENERS: Final = np.array([class_of(c) for c in "([{:=\"'/|"], np.int64)
 _COLON: Final = np.array([class_of(c) for c in ":="], np.int64)
@@ -116,8 +118,13 @@ def flag_line(places: Starts, line: int | None) -> NDArray[np.float32]:
     return ((places.row_rank == line - 1) & (places.features[:, 7] > 0)).astype(np.float32)
 
 
-def relations(reading: Reading, places: Starts, anchors: Anchors) -> Floats:
-    """Every place against every anchor, float32 (n, k, RELATION_FEATURES); zeros where invalid."""
+def relations(
+    reading: Reading, places: Starts, anchors: Anchors, entries: Sequence[Ints]
+) -> Floats:
+    """Every place against every anchor, float32 (n, k, RELATION_FEATURES); zeros where invalid.
+
+    ``entries``: named numbers of the page, as ``series.entries`` gives them.
+    """
     n, k = len(places.char), len(anchors.first)
     out = np.zeros((n, k, RELATION_FEATURES), np.float32)
     if n == 0 or not anchors.valid.any():
@@ -149,12 +156,20 @@ def relations(reading: Reading, places: Starts, anchors: Anchors) -> Floats:
         _nearest(-dy, above), np.abs(dy) < 0.35, np.log(places.size[:, None] / em),
         (gap[last] >= CELL)[None] & (steps == 1),
         (places.char[:, None] >= first) & (places.char[:, None] <= last),
-        np.ones((n, k), np.float32),
+        np.ones((n, k), np.float32), *(_is_named(places.char, anchors, some) for some in entries),
     )  # fmt: skip
     for i, column in enumerate(columns):
         out[:, :, i] = column
     out[:, :, len(columns) :] = anchors.features
     return out * anchors.valid[None, :, None]
+
+
+def _is_named(at: Ints, anchors: Anchors, entries: Ints) -> NDArray[np.bool_]:
+    """Whether places begin the number of an entry whose label an anchor stands in, (n, k)."""
+    first, last, number = entries.T
+    touches = (anchors.first <= last[:, None]) & (anchors.last >= first[:, None])
+    begins = at[:, None] == number
+    return (begins.astype(np.int32) @ touches.astype(np.int32)) > 0
 
 
 def _squash(x: NDArray[np.floating]) -> NDArray[np.floating]:
