@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from tilewise.errors import ConfigError, MissingExtraError, WeightsError
 from tilewise.runners.ray_pool import RayPool
@@ -105,6 +108,36 @@ class TestOneMachine:
         pool = RayPool(workers=1, threads=999, start_s=1)
         with pytest.raises(ConfigError, match="no worker of the Ray cluster was ready within 1 s"):
             list(pool(Doubling(tmp_path), range(3), lost))
+
+
+class TestCommand:
+    """The command line, which starts Ray on this machine and ends it."""
+
+    pytestmark: ClassVar = needs_ray
+
+    def test_ray_answers_as_one_process_does_and_leaves_nothing(self, tmp_path: Path) -> None:
+        for number in range(4):
+            image = Image.new("RGB", (330, 330), "white")
+            font = ImageFont.load_default(28)
+            ImageDraw.Draw(image).text((30, 60), f"Order {number}", "black", font)
+            image.save(tmp_path / f"{number}.png")
+        lines = []
+        for runner in ("local", "ray"):
+            words = ["ask", "*.png", "What is the title?", "--out", f"{runner}.jsonl"]
+            done = subprocess.run(
+                [sys.executable, "-m", "tilewise", *words, "--runner", runner, "--threads", "1"],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=600,
+            )
+            assert done.returncode == 0, done.stderr[-3000:]
+            assert done.stderr == "4 files, all answered.\n"
+            text = (tmp_path / f"{runner}.jsonl").read_text(encoding="utf-8")
+            lines.append([json.loads(line) | {"seconds": None} for line in text.splitlines()])
+        assert lines[0] == lines[1]
+        assert not list(Path(tempfile.gettempdir()).glob("tw-ray-*"))
 
 
 class TestTwoNodes:

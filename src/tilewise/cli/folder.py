@@ -219,9 +219,14 @@ def _runner(options: FolderOptions, asking: Asking) -> Runner:
         if options.address is not None or options.workers is not None:
             raise ConfigError("--address and --workers belong to Ray; add --runner ray.")
         return local.run
-    from tilewise.runners.ray_pool import RayPool
+    from tilewise.runners.ray_pool import CHUNK, RayPool
 
-    return RayPool(address=options.address, workers=options.workers, threads=asking.threads)
+    return RayPool(
+        address=options.address,
+        workers=options.workers,
+        threads=asking.threads,
+        chunk=max(CHUNK, options.batch),
+    )
 
 
 def _say(summary: Summary, options: FolderOptions) -> None:

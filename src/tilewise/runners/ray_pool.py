@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 LOCAL: Final = "local"
 """Ray's address of a cluster that is started on this machine and ends with the run."""
 
+CHUNK: Final = 4
+"""Items sent to a process at a time, unless another number is given."""
+
 WAIT_S: Final = 5.0
 """How long one look at what is under way takes at most."""
 
@@ -49,7 +52,7 @@ class RayPool:
     address: str | None = None
     workers: int | None = None
     threads: int | None = None
-    chunk: int = 4
+    chunk: int = CHUNK
     attempts: int = 3
     start_s: float = 300.0
 
