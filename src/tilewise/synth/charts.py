@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -101,24 +102,38 @@ def _heading(pen: Pen, style: Style) -> None:
         pen.y += style.size * 1.5
 
 
-def _ticks(pen: Pen, style: Style, left: float, top: float, floor: float, peak: float) -> float:
-    """Numbers along a vertical axis; returns where the plot begins."""
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """Numbers along a vertical axis: 0, ``step``, ... ``count`` × ``step``, ``wide`` px."""
+
+    count: int
+    step: int
+    wide: float
+
+
+def _choose_ticks(pen: Pen, style: Style, peak: float) -> Ticks | None:
+    """Ticks for values up to ``peak``, or none at all."""
     if pen.rng.random() < 0.6:
-        return left
+        return None
     count = pen.rng.randint(2, 5)
     step = max(1, round(peak * 1.1 / count))
     wide = advance(style.face, style.size, str(step * count)) + style.size * 0.5
-    for i in range(count + 1):
-        y = floor - (floor - top) * (i * step) / (peak * 1.1)
+    return Ticks(count, step, wide)
+
+
+def _draw_ticks(
+    pen: Pen, style: Style, ticks: Ticks, top: float, floor: float, peak: float
+) -> None:
+    for i in range(ticks.count + 1):
+        y = floor - (floor - top) * (i * ticks.step) / (peak * 1.1)
         if y < top:
             break
         run = pen.sheet.text(
-            left, y + style.size * 0.35, str(i * step), style.face, style.size, style.ink
+            pen.left, y + style.size * 0.35, str(i * ticks.step), style.face, style.size, style.ink
         )
         pen.sheet.break_after(run, "block")
         if pen.rng.random() < 0.5:
-            pen.sheet.line(left + wide, y, pen.right, y, style.soft)
-    return left + wide
+            pen.sheet.line(pen.left + ticks.wide, y, pen.right, y, style.soft)
 
 
 def _bars(pen: Pen, style: Style, tall: float) -> None:
@@ -128,13 +143,16 @@ def _bars(pen: Pen, style: Style, tall: float) -> None:
     _heading(pen, style)
     noun, labels, numbers, shown = _series(pen, int(pen.width / (style.size * 4)))
     top, floor = pen.y + style.size * 1.6, pen.y + tall - style.size * 1.6
-    left = _ticks(pen, style, pen.left, top, floor, max(numbers))
+    ticks = _choose_ticks(pen, style, max(numbers))
+    left = pen.left + (ticks.wide if ticks else 0.0)
     step = (pen.right - left) / len(labels)
     labels = [fit(x, style.face, style.size, step * 0.95) for x in labels]
     wide = max(advance(style.face, style.size, x) for x in [*labels, *shown])
     if wide > step * 0.98 or floor - top < style.size * 2:
         pen.y += style.size
         return
+    if ticks:
+        _draw_ticks(pen, style, ticks, top, floor, max(numbers))
     fill = (
         [rng.choice(PALETTE)] * len(labels)
         if rng.random() < 0.6
@@ -212,7 +230,8 @@ def _points(pen: Pen, style: Style, tall: float) -> None:
     _heading(pen, style)
     noun, labels, numbers, shown = _series(pen, int(pen.width / (style.size * 4)))
     top, floor = pen.y + style.size * 2, pen.y + tall - style.size * 1.6
-    left = _ticks(pen, style, pen.left, top, floor, max(numbers))
+    ticks = _choose_ticks(pen, style, max(numbers))
+    left = pen.left + (ticks.wide if ticks else 0.0)
     step = (pen.right - left) / len(labels)
     labels = [fit(x, style.face, style.size, step * 0.95) for x in labels]
     if (
@@ -221,6 +240,8 @@ def _points(pen: Pen, style: Style, tall: float) -> None:
     ):
         pen.y += style.size
         return
+    if ticks:
+        _draw_ticks(pen, style, ticks, top, floor, max(numbers))
     ink = pen.rng.choice(PALETTE)
     spots = [
         (left + (i + 0.5) * step, floor - (floor - top) * n / (max(numbers) * 1.1))

@@ -19,6 +19,7 @@ from tilewise.models.nano.alphabet import (
     encode,
 )
 from tilewise.models.nano.pointer import PageMemory
+from tilewise.models.nano.title import goes_on
 from tilewise.nn.kv_cache import KVCache
 from tilewise.records import Box, Evidence, Tiles
 
@@ -29,7 +30,8 @@ SEPARATORS = frozenset(encode(" \n"))
 class Row:
     """One prompt's pages and the state of its answer.
 
-    ``is_whole``: all text is asked for, so that only the pages' end is the answer's. ``page`` and
+    ``is_whole``: all text is asked for, so that only the pages' end is the answer's. ``is_title``:
+    the title is, so that type tells its end. ``is_apart``: a separator came last. ``page`` and
     ``local`` say which character was copied last, -1 before the first. ``scores`` are
     those of the start places, page by page.
     """
@@ -47,6 +49,8 @@ class Row:
     copied: list[tuple[int, int]] = field(default_factory=list)
     is_ended: bool = False
     is_whole: bool = False
+    is_title: bool = False
+    is_apart: bool = False
 
     def __post_init__(self) -> None:
         self.page_length = self.kv.length
@@ -55,7 +59,7 @@ class Row:
         """Forget question and answer; the pages stay."""
         self.kv.truncate(self.page_length)
         self.page, self.local, self.words, self.is_ended = 0, -1, 0, False
-        self.is_whole = False
+        self.is_whole = self.is_title = self.is_apart = False
         self.copied = []
 
     def follower(self) -> tuple[int, int] | None:
@@ -78,6 +82,7 @@ class Row:
             self.copied.append(place)
         elif token in SEPARATORS:
             self.words += 1
+        self.is_apart = token in SEPARATORS
 
     def _start(self, token: int) -> tuple[int, int] | None:
         """The best start place whose character is ``token``."""
@@ -171,6 +176,12 @@ def next_logits(row: Row, output: Tensor) -> Tensor:
         logits[never] = float("-inf")
     if row.is_whole and follower is not None:
         logits[END] = float("-inf")
+    if row.is_title and follower is not None:
+        more = row.is_apart or goes_on(row.memories[row.page].reading, row.local)
+        if more is not None:
+            logits[END] = float("-inf") if more else 0.0
+        if more is False:
+            logits[:END], logits[END + 1 :] = float("-inf"), float("-inf")
     return logits
 
 

@@ -171,6 +171,7 @@ class NanoReader:
         hidden = self.decoder.step(text, 0, row.kv)
         row.position = len(text)
         row.scores = [scores for scores, _ in found]
+        row.is_title = asked.kind == "title"
         if asked.kind == "all":
             row.is_whole, row.scores = True, only_first(row.scores)
         return first_logits(row, self.decoder.output(hidden[-1]), found[best][1])
