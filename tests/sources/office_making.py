@@ -12,9 +12,11 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import openpyxl
+import pypdfium2
 import pytest
 from openpyxl.chart import BarChart, Reference
 
+from tilewise.sources.pdf import PdfSource
 from tilewise.sources.source import Source
 
 HAS_OFFICE = shutil.which("soffice") is not None
@@ -129,10 +131,8 @@ def converted(data: bytes, ending: str, wanted: str) -> bytes:
 
 def texts_of(source: Source) -> list[str]:
     """Text layer of each page of a source that is a PDF inside."""
-    from tilewise.sources.pdf import PdfSource
-
     assert isinstance(source, PdfSource)
-    document = source._document
+    document = document_of(source)
     texts = []
     for index in range(source.count):
         page = document[index]
@@ -140,7 +140,15 @@ def texts_of(source: Source) -> list[str]:
         texts.append(layer.get_text_bounded())
         layer.close()
         page.close()
+    document.close()
     return texts
+
+
+def document_of(source: PdfSource) -> pypdfium2.PdfDocument:
+    """The PDF of a source, opened once more in this process."""
+    file = source._document.file
+    file.seek(0)
+    return pypdfium2.PdfDocument(file.read())
 
 
 def ole(streams: dict[str, bytes]) -> bytes:

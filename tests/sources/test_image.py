@@ -101,7 +101,9 @@ def test_a_bomb_is_refused_by_its_header(kind: str) -> None:
     assert len(data) < 1000
     open_source(saved(scene(), kind)).close()  # decoders load on first use
     start = time.perf_counter()
-    with pytest.raises(SourceError, match=r"page 1 declares 60000x60000 px; at most 400,000,000"):
+    with pytest.raises(
+        SourceError, match=r"page 1 declares 60000x60000 px; at most [0-9,]+ pixels of this"
+    ):
         open_source(data)
     assert time.perf_counter() - start < 0.5
 

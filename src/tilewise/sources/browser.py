@@ -8,12 +8,14 @@ import re
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tilewise.errors import MissingExtraError, SourceError
+from tilewise.sources.processes import family_bytes
 from tilewise.sources.program import find_program
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome
 _INSTALL: Final = (
     "install it (Debian: apt-get install chromium; elsewhere: playwright install chromium)"
 )
+MAX_MEMORY_BYTES: Final = 1792 << 20
+"""Most memory of a browser with its children; a page of 16,384 rows takes about half of it."""
+
+_LOOK_S: Final = 0.25
 _STOP_TIMEOUT_S: Final = 10.0
 _FLAGS: Final = (
     # nothing goes past a context's proxy, not even what Chromium does for itself: no names are
@@ -68,6 +74,11 @@ class Leash:
     def is_over(self) -> bool:
         """Whether the browser was killed."""
         return self._is_over
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the browser holds more than ``MAX_MEMORY_BYTES``."""
+        return any(family_bytes(pid) > MAX_MEMORY_BYTES for pid in self._groups)
 
     def hold(self, browser: Browser) -> None:
         """Note the processes of a browser that has just started."""
@@ -122,7 +133,7 @@ def within(name: str, limit_s: float, work: Callable[[Leash], T]) -> T:
     know no time limit when a page's script never ends, hence the leash.
 
     Raises:
-        SourceError: the time is over.
+        SourceError: the time is over, or the browser needs too much memory.
         Whatever ``work`` raises.
     """
     leash = Leash()
@@ -137,8 +148,11 @@ def within(name: str, limit_s: float, work: Callable[[Leash], T]) -> T:
 
     thread = threading.Thread(target=run, daemon=True, name=f"draw {name}")
     thread.start()
+    ends, is_too_large = time.monotonic() + limit_s, False
     try:
-        thread.join(limit_s)
+        while thread.is_alive() and not is_too_large and time.monotonic() < ends:
+            thread.join(_LOOK_S)
+            is_too_large = leash.is_too_large
     finally:  # also when the caller is interrupted
         if thread.is_alive():
             leash.kill_browser()
@@ -147,6 +161,11 @@ def within(name: str, limit_s: float, work: Callable[[Leash], T]) -> T:
             leash.kill_driver()
             thread.join(_STOP_TIMEOUT_S)
         leash.clear()
+    if is_too_large:
+        raise SourceError(
+            f"{name} makes Chromium need over {MAX_MEMORY_BYTES >> 20:,} MiB of memory and was not "
+            "drawn; try --no-javascript (javascript=False) or a lower --scale."
+        ) from (failed[0] if failed else None)
     if leash.is_over or not (done or failed):
         raise SourceError(
             f"{name} was not drawn within {limit_s:g} s, perhaps as a script of it never ends; try "

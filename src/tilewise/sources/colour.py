@@ -187,9 +187,16 @@ def _value_range(image: Image.Image) -> tuple[float, float]:
 
 
 def _finite_extrema(image: Image.Image) -> tuple[float, float]:
-    values = np.asarray(image)
-    finite = values[np.isfinite(values)] if image.mode == "F" else values
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    """Lowest and highest value that are numbers, band by band; 0 and 1 if there is none."""
+    width, height = image.size
+    rows = max(1, _BAND_PIXELS // width)
+    found: list[float] = []
+    for top in range(0, height, rows):
+        values = np.asarray(image.crop((0, top, width, min(top + rows, height))))
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            found += [float(finite.min()), float(finite.max())]
+    return (min(found), max(found)) if found else (0.0, 1.0)
 
 
 def _with_8_bit_transparency(image: Image.Image) -> Convert:

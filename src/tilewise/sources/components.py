@@ -39,8 +39,8 @@ def ink_of(image: Image.Image) -> Ink:
     values = np.asarray(image, np.uint8)
     height, width = values.shape
     rows, cols = max(1, height // _CELL), max(1, width // _CELL)
-    cells = values[: rows * _CELL, : cols * _CELL] if min(height, width) >= _CELL else values
-    cells = cells.reshape(rows, cells.shape[0] // rows, cols, cells.shape[1] // cols)
+    tall, wide = min(_CELL, height), min(_CELL, width)  # a strip may be thinner than a cell
+    cells = values[: rows * tall, : cols * wide].reshape(rows, tall, cols, wide)
     medians = np.median(cells, axis=(1, 3)).astype(np.uint8)
     paper = Image.fromarray(medians).filter(ImageFilter.MedianFilter(5))
     paper = paper.resize((width, height), Image.Resampling.BILINEAR)

@@ -15,9 +15,12 @@ from PIL import Image
 from tilewise.errors import SourceError
 from tilewise.records import Page
 from tilewise.sources.colour import to_pixels
-from tilewise.sources.image import MAX_IMAGE_PAGES, MAX_PIXELS, decoding
+from tilewise.sources.image import MAX_IMAGE_PAGES, decoding
 from tilewise.sources.program import Limits, find_program, run_program, why_stopped, work_folder
 from tilewise.sources.source import PageSize, RasterSize, check_number
+
+MAX_PIXELS: Final = 250_000_000
+"""Most pixels of a page: it is in memory with 7 bytes for each."""
 
 LIMITS: Final = Limits(seconds=60, memory_bytes=2 << 30, file_bytes=3 * MAX_PIXELS + 1000)
 """What decoding one page may use."""
@@ -49,8 +52,9 @@ class DjvuSource:
         try:
             self._sizes = _page_sizes(file)
         except (struct.error, ValueError) as err:
+            reason = "it ends too early" if isinstance(err, struct.error) else err
             raise SourceError(
-                f"{name}: the DjVu data are damaged or cut short ({err}); get the file again."
+                f"{name}: the DjVu data are damaged or cut short ({reason}); get the file again."
             ) from err
         if not self._sizes:
             raise SourceError(

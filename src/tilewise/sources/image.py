@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 MAX_PIXELS: Final = 400_000_000
 """Most pixels that one page may declare: an A0 sheet at 500 dpi."""
 
+MAX_DECODE_BYTES: Final = 1_800_000_000
+"""Most memory that decoding one page may take, so that all of Python stays below 2 GiB."""
+
 MAX_SIDE: Final = 1_000_000
 """Longest side in pixels; Pillow keeps several pointers for every row."""
 
@@ -52,7 +55,8 @@ class ImageSource:
         """Read the header of ``file``, which this source then owns.
 
         Raises:
-            SourceError: damaged, or larger than ``MAX_PIXELS`` or ``MAX_SIDE``.
+            SourceError: damaged, or larger than ``MAX_PIXELS``, ``MAX_SIDE`` or what
+                ``MAX_DECODE_BYTES`` hold.
         """
         self.name = name
         self._file = file
@@ -60,8 +64,9 @@ class ImageSource:
         with decoding(name, kind):
             self._image = self._open()
             self._frames = dict(_tiff_frames(self._image)) if kind == "TIFF" else {0: self._size()}
+        cost = _pixel_bytes(self._image, kind)
         for number, size in enumerate(self._frames.values(), start=1):
-            _check_size(name, number, size)
+            _check_size(name, number, size, cost)
         if not self._frames:
             raise SourceError(f"{name}: the TIFF file holds no full-size picture.")
 
@@ -139,14 +144,32 @@ def _tiff_frames(image: Image.Image) -> Iterator[tuple[int, tuple[int, int]]]:
     raise SourceError(f"the TIFF file has over {MAX_IMAGE_PAGES} pages; split it.")
 
 
-def _check_size(name: str, number: int, size: tuple[int, int]) -> None:
+def _pixel_bytes(image: Image.Image, kind: str) -> int:
+    """Bytes of memory for each pixel at the worst moment of decoding, as measured.
+
+    Pillow keeps 1, 2 or 4, our pixels take 3; some decoders hold the whole picture once more.
+    """
+    mode = image.mode
+    kept = 1 if mode in ("1", "L", "P") else 3 if mode.startswith("I;16") else 4
+    cost = max(kept + 3, _DECODER_BYTES.get(kind, 0))
+    if kind == "JPEG" and "progressive" in image.info:
+        cost = max(cost, kept + 2 * len(image.getbands()))  # all coefficients, two bytes each
+    return cost + (3 if orientation_of(image) > 1 else 0)
+
+
+_DECODER_BYTES: Final = {"WebP": 16, "AVIF": 11, "HEIC": 12}
+
+
+def _check_size(name: str, number: int, size: tuple[int, int], cost: int) -> None:
+    """``cost`` is in bytes of memory for a pixel."""
     width, height = size
     if width < 1 or height < 1:
         raise SourceError(f"{name}: page {number} is {width}x{height} px; 1x1 is the least.")
-    if width * height > MAX_PIXELS or max(size) > MAX_SIDE:
+    most = min(MAX_PIXELS, MAX_DECODE_BYTES // cost)
+    if width * height > most or max(size) > MAX_SIDE:
         raise SourceError(
-            f"{name}: page {number} declares {width}x{height} px; at most {MAX_PIXELS:,} pixels "
-            f"and {MAX_SIDE:,} a side are decoded. Scale it down or cut it."
+            f"{name}: page {number} declares {width}x{height} px; at most {most:,} pixels of this "
+            f"kind and {MAX_SIDE:,} a side are decoded. Scale it down or cut it."
         )
 
 

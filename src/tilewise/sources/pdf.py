@@ -1,25 +1,22 @@
 """PDF files, rendered page by page at the resolution that the reader can use.
 
-PDFium is not safe to call from several threads, even for different files, so everything here runs
-under one lock for the process.
+PDFium works in a process of its own (``pdf_process``), on one request at a time.
 """
 
 from __future__ import annotations
 
-import ctypes
 import math
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import tempfile
 from io import BytesIO
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Self, cast
 
-import pypdfium2 as pdfium
-import pypdfium2.raw as pdfium_c
+import numpy as np
 
 from tilewise.errors import SourceError
 from tilewise.records import Page, Pixels
+from tilewise.sources.pdf_process import Document, PdfFaultError, PdfLostError, ask, forget
 from tilewise.sources.source import PageSize, RasterSize, check_number
 
 MAX_RENDER_PIXELS: Final = 64_000_000
@@ -29,10 +26,9 @@ DEFAULT_DPI: Final = 200
 _DEFAULT_PIXELS: Final = 16_000_000
 _MAX_POINTS: Final = 1e7  # far above 14,400, the limit in the PDF reference; larger is damage
 
-_SCAN_OBJECTS: Final = 5000  # an invisible text layer has one for each word
-_SCAN_FILLS: Final = 0.7
-
-_PDFIUM: Final = threading.RLock()
+_WRONG_PASSWORD: Final = 4  # PDFium's FPDF_ERR_PASSWORD
+_LOCKED: Final = 5  # FPDF_ERR_SECURITY
+_NO_FILE: Final = 2  # FPDF_ERR_FILE, set before opening: nothing new was said
 
 
 class PdfSource:
@@ -45,11 +41,15 @@ class PdfSource:
             SourceError: damaged, without pages, or locked with another password.
         """
         self.name = name
-        self._file = file
-        with _pdfium(name):
-            self._document = _open(file, name, password)
-            self._document.init_forms()  # so that what was filled in is drawn
-            self.count = len(self._document)
+        if password is not None and "\0" in password:
+            raise SourceError(f"{name}: a password cannot hold a zero character; check --password.")
+        self._file = _with_descriptor(file)
+        self._document = Document(self._file, password)
+        try:
+            self.count = int(self._ask("open"))
+        except BaseException:
+            self._file.close()
+            raise
 
     def size(self, number: int) -> PageSize:
         """Size in points as the page is shown, its rotation applied.
@@ -58,8 +58,7 @@ class PdfSource:
             SourceError: no such page, or a damaged one.
         """
         check_number(self.name, number, self.count)
-        with _pdfium(self.name, number):
-            width, height = self._document.get_page_size(number - 1)
+        width, height = self._ask("size", number)
         if not (0 < width <= _MAX_POINTS and 0 < height <= _MAX_POINTS):
             raise SourceError(
                 f"{self.name}: page {number} is {width:g}x{height:g} points, which no page is; "
@@ -79,8 +78,7 @@ class PdfSource:
         """
         width_pt, height_pt, _ = self.size(number)
         size = (raster_size or _default_size)(width_pt, height_pt)
-        with _pdfium(self.name, number):
-            pixels = _render(self._document, number - 1, _bounded(*size, MAX_RENDER_PIXELS))
+        pixels = self._render(number, *_bounded(*size, MAX_RENDER_PIXELS))
         return Page(pixels=pixels, name=self.name, number=number, total=self.count)
 
     def is_scan(self, number: int) -> bool:
@@ -90,13 +88,53 @@ class PdfSource:
             SourceError: no such page, or a damaged one.
         """
         check_number(self.name, number, self.count)
-        with _pdfium(self.name, number):
-            return _is_picture(self._document, number - 1)
+        return bool(self._ask("scan", number))
+
+    def _render(self, number: int, width: int, height: int) -> Pixels:
+        """Let PDFium draw into a file that both processes have in memory."""
+        with _room() as room:
+            room.truncate(3 * width * height)
+            self._ask("render", number, room.fileno(), width=width, height=height)
+            pixels = np.fromfile(room, np.uint8, 3 * width * height)
+        return pixels.reshape(height, width, 3)
+
+    def _ask(
+        self, way: str, number: int | None = None, descriptor: int | None = None, **more: Any
+    ) -> Any:
+        """Ask PDFium about the document or a page, its errors as ours."""
+        where = self.name if number is None else f"{self.name}: page {number}"
+        if number is not None:
+            more["index"] = number - 1
+        try:
+            return ask(self._document, way, descriptor, **more)
+        except PdfLostError as err:
+            what = "the PDF" if number is None else "this page"
+            raise SourceError(
+                f"{where} is not drawn: {what} {err}; print it to a new PDF."
+            ) from err
+        except PdfFaultError as err:
+            raise self._refused(where, err) from err
+
+    def _refused(self, where: str, err: PdfFaultError) -> SourceError:
+        if err.code == _WRONG_PASSWORD:
+            return SourceError(
+                f"{self.name} is encrypted and {_fault(self._document.password)}; give its "
+                "password with --password."
+            )
+        if err.code == _LOCKED:
+            return SourceError(
+                f"{self.name} is locked in a way that PDFium does not open; save an unlocked copy."
+            )
+        if err.code == _NO_FILE:
+            return SourceError(f"{self.name}: the PDF has no pages.")
+        reason = str(err).rstrip(".")
+        return SourceError(
+            f"{where}: the PDF is damaged or cut short ({reason}); get the file again."
+        )
 
     def close(self) -> None:
         """Close the document and its file."""
-        with _PDFIUM:
-            self._document.close()
+        forget(self._document)
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -111,81 +149,26 @@ class PdfSource:
         self.close()
 
 
-def _open(file: BinaryIO, name: str, password: str | None) -> Any:
-    """Load the document: a file through PDFium's own reader, bytes from memory."""
-    if password is not None and "\0" in password:
-        raise SourceError(f"{name}: a password cannot hold a zero character; check --password.")
-    # PDFium forgets no error until the next: with this one, "no such file", anything else is new
-    pdfium_c.FPDF_LoadDocument(b"", None)
-    data = file.getvalue() if isinstance(file, BytesIO) else file
-    try:
-        return pdfium.PdfDocument(data, password=password)
-    except pdfium.PdfiumError as err:
-        if err.err_code == pdfium_c.FPDF_ERR_PASSWORD:
-            raise SourceError(
-                f"{name} is encrypted and {_fault(password)}; give its password with --password."
-            ) from err
-        if err.err_code == pdfium_c.FPDF_ERR_SECURITY:
-            raise SourceError(
-                f"{name} is locked in a way that PDFium does not open; save an unlocked copy."
-            ) from err
-        if err.err_code == pdfium_c.FPDF_ERR_FILE:
-            raise SourceError(f"{name}: the PDF has no pages.") from err
-        raise
+def _with_descriptor(file: BinaryIO) -> BinaryIO:
+    """The file, or where it is bytes in memory one that another process may open too."""
+    if not isinstance(file, BytesIO):
+        return file
+    copy = _room()
+    with file:
+        copy.write(file.getbuffer())
+    copy.flush()
+    return copy
+
+
+def _room() -> BinaryIO:
+    """A file without a name, in memory where the system has such."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("tilewise"), "w+b")
+    return cast(BinaryIO, tempfile.TemporaryFile())
 
 
 def _fault(password: str | None) -> str:
     return "the password given is wrong" if password else "no password was given"
-
-
-def _render(document: Any, index: int, size: tuple[int, int]) -> Pixels:
-    """Render to exactly ``size``; PDFium's own scaling would round each side up."""
-    page = document[index]
-    try:
-        bitmap = pdfium.PdfBitmap.new_native(*size, pdfium_c.FPDFBitmap_BGR, rev_byteorder=True)
-        try:
-            flags = pdfium_c.FPDF_ANNOT | pdfium_c.FPDF_REVERSE_BYTE_ORDER
-            bitmap.fill_rect((255, 255, 255, 255), 0, 0, *size)
-            place = (bitmap, page, 0, 0, *size, 0, flags)
-            pdfium_c.FPDF_RenderPageBitmap(*place)
-            if document.formenv:
-                pdfium_c.FPDF_FFLDraw(document.formenv, *place)
-            return bitmap.to_numpy().copy()
-        finally:
-            bitmap.close()
-    finally:
-        page.close()
-
-
-def _is_picture(document: Any, index: int) -> bool:
-    page = document[index]
-    try:
-        width, height = page.get_mediabox()[2:]
-        count = pdfium_c.FPDFPage_CountObjects(page)
-        if count > _SCAN_OBJECTS:
-            return False
-        filled = 0.0
-        for each in (pdfium_c.FPDFPage_GetObject(page, i) for i in range(count)):
-            kind = pdfium_c.FPDFPageObj_GetType(each)
-            if kind == pdfium_c.FPDF_PAGEOBJ_IMAGE:
-                filled = max(filled, _area(each))
-            elif kind != pdfium_c.FPDF_PAGEOBJ_TEXT or _is_seen(each):
-                return False
-        return filled >= _SCAN_FILLS * width * height
-    finally:
-        page.close()
-
-
-def _area(item: Any) -> float:
-    edges = [ctypes.c_float() for _ in range(4)]
-    pdfium_c.FPDFPageObj_GetBounds(item, *map(ctypes.byref, edges))
-    left, bottom, right, top = (edge.value for edge in edges)
-    return abs((right - left) * (top - bottom))
-
-
-def _is_seen(item: Any) -> bool:
-    mode = pdfium_c.FPDFTextObj_GetTextRenderMode(item)
-    return bool(mode != pdfium_c.FPDF_TEXTRENDERMODE_INVISIBLE)
 
 
 def _default_size(width_pt: float, height_pt: float) -> tuple[int, int]:
@@ -198,17 +181,3 @@ def _bounded(width: float, height: float, limit: int) -> tuple[int, int]:
     shrink = min(1.0, math.sqrt(limit / max(1.0, width * height)))
     cols = max(1, min(int(width * shrink + 0.5), limit))
     return cols, max(1, min(int(height * shrink + 0.5), limit // cols))
-
-
-@contextmanager
-def _pdfium(name: str, number: int | None = None) -> Iterator[None]:
-    """One caller at a time, and PDFium's errors as ours."""
-    where = name if number is None else f"{name}: page {number}"
-    with _PDFIUM:
-        try:
-            yield
-        except pdfium.PdfiumError as err:
-            reason = str(err).rstrip(".")
-            raise SourceError(
-                f"{where}: the PDF is damaged or cut short ({reason}); get the file again."
-            ) from err

@@ -136,7 +136,7 @@ def run_program(argv: Sequence[str], folder: Path, limits: Limits) -> Outcome:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,
-            env=_environment(folder),
+            env=environment(folder),
             start_new_session=True,  # Ctrl-C is for tilewise, which then closes the pipe
         )
         verdict = _verdict(guard, _MOST_WAITING * limits.seconds + _GRACE_S)
@@ -183,6 +183,7 @@ def _ended(guard: subprocess.Popen[bytes], seconds: float) -> None:
         guard.wait()
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
+    """What a program may know of the user's variables; its home is ``folder``."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return kept | {"HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8"}

@@ -37,6 +37,9 @@ LEAST_MARGIN: Final = 0.45
 LEAST_EVIDENCE: Final = 5.0
 """The same times the square root of the number of letters, as few letters say less."""
 
+MOST_PIXELS: Final = 120_000_000
+"""A larger page stays as it is: turning takes 11 bytes of memory for each pixel."""
+
 _SKEW_SIDE_PX: Final = 1800
 _LEAST_SIDE_PX: Final = 100
 
@@ -57,13 +60,16 @@ class Straight:
 def straighten(pixels: Pixels) -> Straight:
     """Undo a skew of up to 15 degrees and quarter turns, where both are sure.
 
+    A page of more than ``MOST_PIXELS`` is left as it is.
+
     Args:
         pixels: uint8 (height, width, 3).
 
     Returns:
         The same array if nothing is to be done, else a new one.
     """
-    if min(pixels.shape[:2]) < _LEAST_SIDE_PX:
+    height, width = pixels.shape[:2]
+    if min(height, width) < _LEAST_SIDE_PX or height * width > MOST_PIXELS:
         return Straight(pixels=pixels, turned_deg=0.0)
     skew_deg = _sure_skew(pixels)
     level = _turned(pixels, skew_deg) if skew_deg else pixels

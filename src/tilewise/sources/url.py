@@ -205,7 +205,7 @@ def _broken(url: str, err: Exception) -> SourceError:
             f"{shortened(url)}: its certificate does not hold ({err.verify_message}); a page that "
             "cannot be trusted is not read."
         )
-    reason = str(err) or type(err).__name__
+    reason = " ".join(str(err).split())[:200] or type(err).__name__
     return SourceError(f"{shortened(url)}: the connection broke ({reason}); try again later.")
 
 
