@@ -60,7 +60,7 @@ def _is_text(data: bytes) -> bool:
     return b"\0" not in data[:2000]
 
 
-def _place(data: bytes, rng: Random) -> int:
+def _place(data: bytes | bytearray, rng: Random) -> int:
     return rng.randrange(len(data) + 1)
 
 
