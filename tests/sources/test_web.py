@@ -116,6 +116,22 @@ def test_what_follows_the_window_is_shown_once(site: Site) -> None:
 
 
 @chromium
+def test_a_menu_that_waits_beside_the_window_stays_out_of_the_picture(site: Site) -> None:
+    wide = "position:fixed;top:0;width:100%;transition:all 1s"
+    site.pages["/"] = (
+        STYLE
+        + block(RED, 400, f"{wide};left:-100%")
+        + block(RED, 400, f"{wide};left:100%")
+        + block(BLUE, 40, f"{wide};left:0")
+        + '<div style="height:2000px">x</div>'
+    )
+    pixels = drawn(site["/"])
+    assert pixels.shape[1] == 400
+    assert rows(pixels, BLUE) == list(range(40))
+    assert not has(pixels, RED)
+
+
+@chromium
 @pytest.mark.slow
 def test_a_fixed_header_inside_a_shifted_box_stays_where_it_was(site: Site) -> None:
     header = block(RED, 40, "position:fixed;top:10px;left:0;width:100%")

@@ -205,5 +205,5 @@ def _reason(err: BaseException) -> str:
         return "it asks for more memory than there is"
     is_wrapped = isinstance(err, SyntaxError) and err.__cause__ is not None  # from struct, say
     if isinstance(err, OSError | SyntaxError | ValueError) and not is_wrapped:
-        return str(err).strip().rstrip(".") or "its decoder gave up"
+        return " ".join(str(err).split()).rstrip(".")[:200] or "its decoder gave up"
     return "its header does not hold together"

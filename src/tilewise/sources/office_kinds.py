@@ -107,7 +107,7 @@ def zip_kind(file: BinaryIO, name: str, otherwise: str = "a zip archive") -> str
                 _check_members(archive, name, kind)
             return kind
     except _ZIP_ERRORS as err:
-        reason = str(err).strip().rstrip(".") or "it is cut short"
+        reason = " ".join(str(err).split()).rstrip(".")[:200] or "it is cut short"
         raise SourceError(
             f"{name}: the zip data are damaged or cut short ({reason}); get the file again."
         ) from err

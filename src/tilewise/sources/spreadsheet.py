@@ -89,11 +89,15 @@ class _Sheet:
 
     def width_mm(self) -> float:
         """Width of the used columns, and of what is drawn beyond them."""
-        left, width = self.used, 0.0
+        return max(self.left_mm(self.used), self.drawn_mm)
+
+    def left_mm(self, column: int) -> float:
+        """Where a column begins, counted from 0."""
+        left, width = column, 0.0
         for each, count in self.columns:
             taken = min(left, count)
             width, left = width + taken * each, left - taken
-        return max(width, self.drawn_mm)
+        return width
 
 
 class _Content:
@@ -156,6 +160,7 @@ class _Content:
         self._tags.append(self._parser.CurrentByteIndex)
         master = self._master.get(values.get("table:style-name", ""), "Default")
         self._sheets.append(_Sheet(master))
+        self._column = 0
 
     def _on_column(self, values: dict[str, str]) -> None:
         is_shown = values.get("table:visibility", "visible") == "visible"
@@ -183,8 +188,9 @@ class _Content:
         if end is not None:
             sheet.used = max(sheet.used, _column_number(end[1]))
         else:
-            place = length_mm(values.get("svg:x", "")) + length_mm(values.get("svg:width", ""))
-            sheet.drawn_mm = max(sheet.drawn_mm, place)
+            # in a cell it is placed from that cell's corner, before all cells from the sheet's
+            left = sheet.left_mm(max(0, self._column - 1)) + length_mm(values.get("svg:x", ""))
+            sheet.drawn_mm = max(sheet.drawn_mm, left + length_mm(values.get("svg:width", "")))
 
 
 def _with_paper(styles: bytes, widths_mm: dict[str, float]) -> bytes:

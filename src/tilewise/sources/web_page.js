@@ -136,9 +136,15 @@
       }
       const end = root().scrollHeight;
       for (const [node, box] of fixed) {
+        // what waits beside the window, such as a menu that slides in, is not seen
+        if (box.right <= 0 || box.left >= innerWidth || box.bottom <= 0 || box.top >= innerHeight) {
+          hide(node);
+          continue;
+        }
         const hangs = box.top > innerHeight / 2 && box.bottom > innerHeight * 0.8;
         const top = hangs ? end - (innerHeight - box.top) : box.top + scrollY;
         const set = (name, value) => node.style.setProperty(name, value, "important");
+        set("transition", "none");  // else it would be measured on its way
         set("position", "absolute");
         set("width", `${box.width}px`);
         set("height", `${box.height}px`);
