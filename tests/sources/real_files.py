@@ -299,8 +299,8 @@ FILES: Final = (
         needs=_WEB,
     ),
     RealFile(
-        name="html of SQLite", pages=0, make=_documentation("sqlite3/lang_select.html"), check="web",
-        needs="chromium sqlite3/lang_select.html",
+        name="html of SQLite", check="web", needs="chromium sqlite3/lang_select.html", pages=0,
+        make=_documentation("sqlite3/lang_select.html"),
     ),
     RealFile(
         name="html of Python", check="web", needs="chromium python3.11/html/about.html",
