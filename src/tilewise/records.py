@@ -21,6 +21,12 @@ NEWLINE = -1
 VIEW_SEPARATOR = -2
 """Plan entry of the learned separator between the global and the local view."""
 
+IMAGE_START = -3
+"""Plan entry of the vocabulary token before an image sequence."""
+
+IMAGE_END = -4
+"""Plan entry of the vocabulary token after an image sequence."""
+
 
 class Box(NamedTuple):
     """A rectangle in pixels of a page; right and bottom are exclusive."""
@@ -36,7 +42,8 @@ class Page:
     """One image to be read: uint8 RGB ``(height, width, 3)``.
 
     ``turned_deg``: the source's picture was turned anticlockwise by so much about its centre to
-    put the page straight; boxes are in pixels of the page as it is here.
+    put the page straight; boxes are in pixels of the page as it is here. ``is_frame``: it is one
+    frame of a video, which gets one tile and no share of the pages' tile budget.
     """
 
     pixels: Pixels
@@ -44,6 +51,7 @@ class Page:
     number: int = 1
     total: int = 1
     turned_deg: float = 0.0
+    is_frame: bool = False
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
@@ -119,21 +127,26 @@ class Tiles:
     """The canvas of one page, cut.
 
     ``local`` is uint8 ``(rows * cols, tile, tile, 3)``, row by row; ``canvas`` is the padded
-    page ``(canvas_height, canvas_width, 3)`` from which a family makes its global view.
+    page ``(canvas_height, canvas_width, 3)`` from which a family makes its global view, unless
+    it makes that from the page's own pixels: then ``whole`` is it, ``(tile, tile, 3)``, and None
+    where the page has no such view. ``is_frame`` is the page's.
     """
 
     local: Pixels
     canvas: Pixels
     fit: Fit
+    whole: Pixels | None = None
+    is_frame: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plan:
     """The image sequence of one page as integers, before it is a tensor.
 
-    ``entries`` is int32 ``(length,)``: ``NEWLINE``, ``VIEW_SEPARATOR``, or the index of a visual
-    token in encoder order (global view first if there is one, then tiles row by row, each
-    tile's tokens row by row).
+    ``entries`` is int32 ``(length,)``: ``NEWLINE``, ``VIEW_SEPARATOR``, ``IMAGE_START``,
+    ``IMAGE_END``, or the index of a visual token in encoder order: tiles row by row, each tile's
+    tokens row by row, and the global view, if there is one, before or after all tiles as the
+    family has it. ``has_global`` is False where this page has no such view.
     """
 
     entries: NDArray[np.int32]
