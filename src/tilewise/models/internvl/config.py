@@ -56,6 +56,8 @@ class InternVLConfig:
             patch=self.vision.patch,
             max_tiles=limit,
             min_tiles=min(self.min_tiles, limit),
+            has_global=self.has_thumbnail,
+            has_newline=False,
             rule="nearest",
             global_place="last",
             has_ends=True,
