@@ -4,91 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
 
-from tests.sources.making import saved
+from tests.sources.drawing import BLUE, GREEN, RED, STYLE, block, drawn, has, options, rows, square
 from tests.sources.serving import Site, redirect, serving
-from tilewise.errors import MissingExtraError, SourceError
+from tilewise.errors import SourceError
 from tilewise.records import Pixels
 from tilewise.sources import addresses, web
 from tilewise.sources.pages import open_source
-from tilewise.sources.web_options import WebOptions
 
 chromium = pytest.mark.chromium
-
-RED, GREEN, BLUE = (255, 0, 0), (0, 200, 0), (0, 0, 255)
-MARK = "TILEWISE_TEST_MARK"
-STYLE = "<!doctype html><style>body{margin:0;font:16px sans-serif}</style>"
-
-
-def options(**more: object) -> WebOptions:
-    settings: dict[str, object] = {"width": 400, "scale": 1.0, "allow_private": True}
-    return WebOptions(**(settings | more))  # type: ignore[arg-type]
-
-
-def drawn(source: str | Path | bytes, **more: object) -> Pixels:
-    """The one picture of a page."""
-    with open_source(source, web=options(**more)) as opened:
-        assert opened.count == 1
-        return opened.page(1).pixels
-
-
-def block(colour: tuple[int, int, int], height: int = 40, more: str = "") -> str:
-    return f'<div style="height:{height}px;background:rgb{colour};{more}"></div>'
-
-
-def rows(pixels: Pixels, colour: tuple[int, int, int]) -> list[int]:
-    """Rows that are for the most part of one colour."""
-    hits: NDArray[np.bool_] = (pixels == np.array(colour)).all(axis=2)
-    return np.flatnonzero(hits.mean(axis=1) > 0.5).tolist()
-
-
-def has(pixels: Pixels, colour: tuple[int, int, int]) -> bool:
-    return bool((pixels == np.array(colour)).all(axis=2).any())
-
-
-def square(colour: tuple[int, int, int], side: int = 40) -> bytes:
-    return saved(Image.new("RGB", (side, side), colour), "PNG")
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with serving() as found:
-        yield found
-
-
-@pytest.fixture
-def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Sees to it that no process and no temporary file of the test stays."""
-    temporary = Path(tempfile.mkdtemp())  # short: Chromium's sockets lie deep inside
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    monkeypatch.setenv(MARK, str(tmp_path))
-    yield temporary
-    ends = time.monotonic() + 5
-    while (left := [*_marked(str(tmp_path)), *temporary.iterdir()]) and time.monotonic() < ends:
-        time.sleep(0.1)
-    assert not left
-    temporary.rmdir()
-
-
-def _marked(value: str) -> Iterator[str]:
-    """Processes that were started with the mark."""
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            if f"{MARK}={value}\0".encode() in environment.read_bytes() + b"\0":
-                yield (environment.parent / "cmdline").read_text()[:200]
 
 
 @chromium
@@ -493,28 +423,3 @@ def test_pages_are_drawn_where_an_event_loop_runs(tmp_path: Path) -> None:
         return drawn(file)
 
     assert len(rows(asyncio.run(draw()), GREEN)) == 40
-
-
-def test_missing_chromium_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("playwright")
-    monkeypatch.setenv("TILEWISE_CHROMIUM", "/no/such/chromium")
-    with pytest.raises(MissingExtraError, match="TILEWISE_CHROMIUM is '/no/such/chromium'"):
-        drawn(b"<html>x")
-    monkeypatch.delenv("TILEWISE_CHROMIUM")
-    monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", "/nowhere")
-    with pytest.raises(MissingExtraError, match="apt-get install chromium"):
-        drawn(b"<html>x")
-
-
-def test_a_program_that_is_no_browser_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("playwright")
-    monkeypatch.setenv("TILEWISE_CHROMIUM", "/bin/false")
-    with pytest.raises(SourceError, match="/bin/false does not start"):
-        drawn(b"<html>x")
-
-
-def test_missing_playwright_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "playwright", None)
-    with pytest.raises(MissingExtraError, match=r'pip install "tilewise\[web\]"'):
-        drawn(b"<html>x")

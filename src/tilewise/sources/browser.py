@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,13 @@ _INSTALL: Final = (
 )
 MAX_MEMORY_BYTES: Final = 1792 << 20
 """Most memory of a browser with its children; a page of 16,384 rows takes about half of it."""
+
+MOST_FOLDER_BYTES: Final = 56
+"""Longest path of a folder for temporary files: Chromium adds 46 bytes to make the path of a
+socket, which may have 103 on macOS and 107 on Linux."""
+
+SHORT: Final = "/tmp"
+"""Where a link to a folder with a longer path is made."""
 
 _LOOK_S: Final = 0.25
 _STOP_TIMEOUT_S: Final = 10.0
@@ -187,7 +195,7 @@ def started(leash: Leash, folder: Path, timeout_s: float) -> Iterator[Browser]:
         SourceError: Chromium does not start.
     """
     playwright_api = _playwright()
-    with playwright_api.sync_playwright() as playwright:
+    with _short(folder) as temporary, playwright_api.sync_playwright() as playwright:
         leash.hold_driver(playwright)
         program = _program(playwright)
         has_sandbox = _has_sandbox()
@@ -196,7 +204,7 @@ def started(leash: Leash, folder: Path, timeout_s: float) -> Iterator[Browser]:
                 executable_path=program,
                 args=list(_FLAGS),
                 chromium_sandbox=has_sandbox,
-                env={**os.environ, "TMPDIR": str(folder)},
+                env={**os.environ, "TMPDIR": str(temporary)},
                 artifacts_dir=str(folder),
                 handle_sigint=False,
                 handle_sigterm=False,
@@ -211,6 +219,26 @@ def started(leash: Leash, folder: Path, timeout_s: float) -> Iterator[Browser]:
         finally:
             with suppress(playwright_api.Error):
                 browser.close()
+
+
+@contextmanager
+def _short(folder: Path) -> Iterator[Path]:
+    """The folder by a path that is short enough for sockets in it, by a link where need be."""
+    if len(os.fsencode(folder)) <= MOST_FOLDER_BYTES:
+        yield folder
+        return
+    try:
+        room = tempfile.TemporaryDirectory(prefix="tw-", dir=SHORT)
+    except OSError as err:
+        raise SourceError(
+            f"the folder for temporary files, {folder.parent}, has too long a path for Chromium, "
+            f"and a link to it in {SHORT} cannot be made ({err.strerror}); set TMPDIR to a folder "
+            "with a shorter path."
+        ) from err
+    with room as place:
+        link = Path(place, "t")
+        link.symlink_to(folder)
+        yield link
 
 
 def _playwright() -> Any:
