@@ -29,7 +29,7 @@ from benchmarks.ixc2_parts.eager import Eager
 from benchmarks.ixc2_parts.report import machine, spread, table, write
 from benchmarks.ixc2_parts.shapes import SHAPES, described, noise_page, page_prompt, random_reader
 from tilewise.models.ixc2.model import Ixc2Reader
-from tilewise.models.ixc2.prompt import Ixc2Prompt
+from tilewise.models.units import Prompt
 
 COLUMNS: Final = ("", "first token, ms", "tokens a second", "peak, prefill", "peak, decoding")
 ON_CPU: Final = (
@@ -107,7 +107,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _turn(kind: str, reader: Ixc2Reader, prompt: Ixc2Prompt, count: int) -> Turn:
+def _turn(kind: str, reader: Ixc2Reader, prompt: Prompt, count: int) -> Turn:
     """From tiles to the first token, then ``count`` more."""
     device = reader.network.newline.device
     _restart_peak(device)
@@ -133,7 +133,7 @@ def _turn(kind: str, reader: Ixc2Reader, prompt: Ixc2Prompt, count: int) -> Turn
     )
 
 
-def _begun(kind: str, reader: Ixc2Reader, prompt: Ixc2Prompt) -> tuple[Tensor, Step]:
+def _begun(kind: str, reader: Ixc2Reader, prompt: Prompt) -> tuple[Tensor, Step]:
     """Logits (vocabulary,) of the first new id, and what takes an id (1,) and gives the next."""
     if kind == "eager":
         plain = Eager(reader.network)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tilewise.models.ixc2.network import Ixc2, pixels, views
-from tilewise.models.ixc2.prompt import Image, Ixc2Prompt
+from tilewise.models.units import Image, Prompt
 from tilewise.nn.attention import join_heads, split_heads
 from tilewise.nn.decoder import DecoderLayer
 from tilewise.nn.merge import merge_patches
@@ -36,7 +36,7 @@ class Eager:
         self._length = 0
 
     @torch.inference_mode()
-    def prefill(self, prompt: Ixc2Prompt) -> Tensor:
+    def prefill(self, prompt: Prompt) -> Tensor:
         """Run a prompt from the start; float32 logits (length, vocabulary)."""
         self._cache, self._length = [], 0
         embed = self.network.decoder.embed

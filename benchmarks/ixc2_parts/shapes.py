@@ -11,7 +11,7 @@ from torch import nn
 from tilewise.models.ixc2.config import DECODER, VISION, Ixc2Config
 from tilewise.models.ixc2.model import Ixc2Reader
 from tilewise.models.ixc2.network import Ixc2
-from tilewise.models.ixc2.prompt import Ixc2Prompt
+from tilewise.models.units import Prompt
 from tilewise.nn.decoder import DecoderConfig, PartialLoraConfig
 from tilewise.nn.vit import ViTConfig
 from tilewise.records import Page, Tiles
@@ -81,7 +81,7 @@ def noise_page(width: int, height: int) -> Page:
     return Page(pixels=noise, name="noise")
 
 
-def page_prompt(reader: Ixc2Reader, tiles: Tiles) -> Ixc2Prompt:
+def page_prompt(reader: Ixc2Reader, tiles: Tiles) -> Prompt:
     """A page between random ids."""
     random = np.random.default_rng(1)
     parts = [random.integers(3, reader.cfg.decoder.vocabulary, count).tolist() for count in TEXT]

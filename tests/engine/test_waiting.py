@@ -11,8 +11,9 @@ import torch
 
 from tests.models.ixc2.making import SMALL, VOCABULARY
 from tilewise.engine.sampling import Chooser, SamplingConfig, log_probs
-from tilewise.models.ixc2.model import Ixc2Cache, Ixc2Reader
+from tilewise.models.ixc2.model import Ixc2Reader
 from tilewise.models.ixc2.network import Ixc2
+from tilewise.models.rows import Rows
 from tilewise.text.tokenizer import ByteTokenizer
 
 
@@ -33,7 +34,7 @@ def test_choosing_and_decoding_read_no_value(sampling: SamplingConfig, is_padded
         logits = torch.zeros(2, VOCABULARY)
     kv = reader.network.decoder.new_cache(2, 4)
     kv.advance(3)
-    cache = Ixc2Cache(kv, pads, [[1, 1, 1], [1, 1, 1]])
+    cache = Rows(kv, pads, [[1, 1, 1], [1, 1, 1]])
     choose = Chooser(sampling, [(), ()])
     with torch.inference_mode():
         for count in range(1, 4):

@@ -16,7 +16,7 @@ from tests.goldens import family_folder
 from tilewise.models.ixc2.config import Ixc2Config
 from tilewise.models.ixc2.model import Ixc2Reader, load_ixc2
 from tilewise.models.ixc2.network import Ixc2
-from tilewise.models.ixc2.prompt import Ixc2Prompt
+from tilewise.models.units import Prompt
 from tilewise.nn.decoder import DecoderConfig, PartialLoraConfig
 from tilewise.nn.vit import ViTConfig
 from tilewise.records import Page, Tiles
@@ -89,7 +89,7 @@ def golden_tiles(folder: Path, image: str) -> Tiles:
     return golden_reader(folder).tiles(Page(pixels=pixels, name=image), limit)
 
 
-def golden_prompt(folder: Path, name: str) -> Ixc2Prompt:
+def golden_prompt(folder: Path, name: str) -> Prompt:
     """A prompt of a golden folder."""
     parts: list[list[int]] = [[]]
     pages = []

@@ -21,9 +21,9 @@ from tests.models.ixc2.making import (
 )
 from tilewise.engine.beams import search
 from tilewise.engine.sampling import SamplingConfig
-from tilewise.models.ixc2.model import Ixc2Cache
 from tilewise.models.ixc2.network import pixels, views
-from tilewise.models.ixc2.prompt import image_segments
+from tilewise.models.rows import Rows
+from tilewise.models.units import image_segments
 from tilewise.nn.partial_lora import Segment
 
 pytestmark = pytest.mark.golden
@@ -176,8 +176,8 @@ def test_a_batch_of_different_grids_gives_the_ids_of_single_runs(folder: Path) -
 
 @torch.inference_mode()
 def _greedy(
-    folder: Path, names: list[str], penalty: float, cache: Ixc2Cache | None = None
-) -> tuple[list[list[int]], Ixc2Cache]:
+    folder: Path, names: list[str], penalty: float, cache: Rows | None = None
+) -> tuple[list[list[int]], Rows]:
     """The 12 most probable ids, one after another; those said before are made less probable."""
     reader, prompts = golden_reader(folder), [golden_prompt(folder, name) for name in names]
     logits, cache = reader.prefill(prompts, cache)

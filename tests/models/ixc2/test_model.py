@@ -14,11 +14,12 @@ from torch import Tensor
 
 from tests.models.ixc2.making import SMALL, golden_folders, noise_page, small_reader
 from tilewise.errors import PromptError, WeightsError
-from tilewise.models.ixc2.memory import footprint, places, room, slow_part
-from tilewise.models.ixc2.model import Ixc2Cache, Ixc2Reader, load_ixc2
+from tilewise.models.ixc2.model import Ixc2Reader, load_ixc2
 from tilewise.models.ixc2.network import Ixc2
-from tilewise.models.ixc2.prompt import Ixc2Prompt
 from tilewise.models.load import load
+from tilewise.models.memory import footprint, places, room, slow_part
+from tilewise.models.rows import Rows
+from tilewise.models.units import Prompt
 from tilewise.records import Tiles, Turn
 from tilewise.tiling.grid import hd_grid
 from tilewise.weights.room import free_on_cpu
@@ -46,7 +47,7 @@ def _same(found: Tensor, wanted: Tensor, tolerance: float = 1e-4) -> None:
     torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance)
 
 
-def _decoded(reader: Ixc2Reader, logits: Tensor, cache: Ixc2Cache, count: int = 4) -> Tensor:
+def _decoded(reader: Ixc2Reader, logits: Tensor, cache: Rows, count: int = 4) -> Tensor:
     """Logits of the next few most probable ids, (count, batch, vocabulary)."""
     seen = [logits]
     for _ in range(count):
@@ -77,7 +78,7 @@ def test_decoding_gives_what_the_whole_text_gives(reader: Ixc2Reader, pages: lis
     prompt = reader.prompt_of([_ids(4), _ids(5, 1)], pages[:1])
     seen = _decoded(reader, *reader.prefill([prompt]))
     answer = seen.argmax(-1)[:-1, 0].tolist()
-    whole = reader.all_logits(Ixc2Prompt(units=(*prompt.units, *answer)))
+    whole = reader.all_logits(Prompt(units=(*prompt.units, *answer)))
     _same(seen[:, 0], whole[-len(seen) :])
 
 
@@ -161,7 +162,7 @@ def test_beams_of_one_prompt_share_its_positions(reader: Ixc2Reader, pages: list
     cache = reader.select(cache, torch.tensor([1, 0]))
     found = reader.decode(torch.tensor([7, 8]), cache)
     for row, ids in enumerate(([int(best[1]), 7], [int(best[0]), 8])):
-        whole = reader.all_logits(Ixc2Prompt(units=(*prompt.units, *ids)))
+        whole = reader.all_logits(Prompt(units=(*prompt.units, *ids)))
         _same(found[row], whole[-1])
 
 
@@ -258,7 +259,7 @@ def test_the_room_of_a_device_leaves_some_for_the_work(reader: Ixc2Reader) -> No
     free = free_on_cpu()
     if free is None:
         pytest.skip("this system does not tell its free memory")
-    assert 0 < room(reader.network, [CPU])["cpu"] < 2 * free
+    assert 0 < room(reader.network, [CPU], 56)["cpu"] < 2 * free
 
 
 def test_a_split_reader_gives_what_a_whole_one_gives(pages: list[Tiles]) -> None:

@@ -11,7 +11,8 @@ from tests.goldens import GoldenFile
 from tests.models.ixc2.making import noise_page, small_reader
 from tilewise.errors import PromptError
 from tilewise.models.ixc2.model import Ixc2Reader
-from tilewise.models.ixc2.prompt import IMAGE, Image, chat_ids, image_segments
+from tilewise.models.ixc2.prompt import IMAGE, chat_ids
+from tilewise.models.units import Image, image_segments
 from tilewise.nn.partial_lora import Segment
 from tilewise.records import Tiles, Turn
 from tilewise.text.chat import SYSTEM

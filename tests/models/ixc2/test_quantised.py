@@ -30,10 +30,10 @@ from tilewise.cli.main import main
 from tilewise.engine.generate import Limits, generate
 from tilewise.errors import ConfigError
 from tilewise.models.ixc2.keys import QUANTISED
-from tilewise.models.ixc2.memory import footprint
 from tilewise.models.ixc2.model import Ixc2Reader, load_ixc2
 from tilewise.models.ixc2.network import Ixc2
 from tilewise.models.load import load
+from tilewise.models.memory import footprint
 from tilewise.weights.files import TensorFiles
 from tilewise.weights.quantised import SCHEMES, Form, hollow, pattern, quantise
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from itertools import product
 from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tilewise.models.ixc2.config import Ixc2Config
+from tilewise.models.views import Channels, encode_different, moved, normalised
 from tilewise.nn.decoder import Decoder
 from tilewise.nn.merge import merge_patches
 from tilewise.nn.projector import Projector
@@ -21,8 +19,8 @@ from tilewise.nn.vit import ViT
 from tilewise.records import NEWLINE, VIEW_SEPARATOR, Plan, Tiles
 from tilewise.tiling.partition import first_equals
 
-MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
-STD: Final = (0.26862954, 0.26130258, 0.27577711)
+MEAN: Final[Channels] = (0.48145466, 0.4578275, 0.40821073)
+STD: Final[Channels] = (0.26862954, 0.26130258, 0.27577711)
 """Of the channels red, green, blue in [0, 1], as CLIP was trained (arXiv 2103.00020)."""
 
 
@@ -80,25 +78,13 @@ class Ixc2(nn.Module):
         """
         parts = views(pixels(tiles, self.newline.device), tiles.fit.tile)
         firsts = [0, *(1 + first for first in first_equals(tiles.local))]
-        counts = Counter(firsts)
-        different = list(counts)
-        merged = []
-        for start in range(0, len(different), chunk):
-            some = different[start : start + chunk]
-            merged.append(self.encode(torch.stack([parts[view] for view in some])))
-            if progress is not None:
-                progress(sum(counts[view] for view in some))
-        rows = {view: row for row, view in enumerate(different)}
-        own = moved(plan, [rows[first] for first in firsts])
-        return self.projector(self.arrange(torch.cat(merged), own))
-
-
-def moved(plan: Plan, rows: Sequence[int]) -> Plan:
-    """A plan whose views lie at other places: view ``i`` at ``rows[i]``, several may share one."""
-    entries, size = plan.entries, plan.tokens_per_tile
-    view, token = np.divmod(np.maximum(entries, 0), size)
-    there = np.asarray(rows, np.int32)[view] * size + token
-    return replace(plan, entries=np.where(entries < 0, entries, there).astype(np.int32))
+        merged, rows = encode_different(
+            firsts,
+            lambda some: self.encode(torch.stack([parts[view] for view in some])),
+            chunk=chunk,
+            progress=progress,
+        )
+        return self.projector(self.arrange(merged, moved(plan, rows)))
 
 
 def pixels(tiles: Tiles, device: torch.device) -> Tensor:
@@ -106,10 +92,7 @@ def pixels(tiles: Tiles, device: torch.device) -> Tensor:
 
     Shape: (canvas height, canvas width, 3) -> (3, canvas height, canvas width).
     """
-    x = torch.from_numpy(tiles.canvas).to(device).movedim(-1, 0)
-    x = x.to(torch.float32, memory_format=torch.contiguous_format)
-    mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (MEAN, STD))
-    return x.div_(255).sub_(mean).div_(std)
+    return normalised(tiles.canvas, MEAN, STD, device)
 
 
 def views(canvas: Tensor, tile: int) -> list[Tensor]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from tilewise.models.ixc2.prompt import Image, Ixc2Prompt, Unit, positions
 from tilewise.models.reader import Progress
+from tilewise.models.units import Image, Prompt, Unit, positions
 
 
 class Told:
     """Counts views and positions of all prompts for a Progress."""
 
-    def __init__(self, prompts: Sequence[Ixc2Prompt], progress: Progress | None) -> None:
+    def __init__(self, prompts: Sequence[Prompt], progress: Progress | None) -> None:
         self._progress = progress
         self._done = {"tiles": 0, "prefill": 0}
         images = [image for prompt in prompts for image in prompt.images]
         self._total = {
-            "tiles": sum(len(image.tiles.local) + 1 for image in images),
+            "tiles": sum(image.views for image in images),
             "prefill": sum(map(len, prompts)),
         }
         self.views = partial(self._tell, "tiles")
@@ -25,7 +25,7 @@ class Told:
 
     def skip(self, units: Sequence[Unit]) -> None:
         """Leave out what a cache holds already."""
-        views = sum(len(unit.tiles.local) + 1 for unit in units if isinstance(unit, Image))
+        views = sum(unit.views for unit in units if isinstance(unit, Image))
         self._total["tiles"] -= views
         self._total["prefill"] -= positions(units)
 

@@ -1,14 +1,16 @@
-"""Where the weights of InternLM-XComposer2-4KHD lie, and what it needs while it works."""
+"""Where the weights of a network lie, and what it needs while it works."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final, Protocol
 
 import torch
 
-from tilewise.models.ixc2.network import Ixc2
 from tilewise.models.reader import Footprint
+from tilewise.nn.decoder import Decoder, DecoderConfig
+from tilewise.nn.vit import ViTConfig
+from tilewise.tiling.config import TilingConfig
 from tilewise.weights.placement import Part, place
 from tilewise.weights.quantised import stored_bytes, widened_bytes
 from tilewise.weights.room import available_bytes
@@ -19,22 +21,60 @@ CHUNK: Final = 2048
 VIEW_CHUNK: Final = 8
 """Views that the encoder runs at a time."""
 
-_PAGE_VIEWS: Final = 56  # of a page at 55 tiles, the most that the model was trained on
 _UNKNOWN: Final = 1 << 60  # bytes, where a device does not say what it has left
 _LAYERS: Final = "decoder.layers."
 _END: Final = ("decoder.norm.", "decoder.output.")
 
 
-def places(network: Ixc2, budgets: Mapping[str, int]) -> dict[str, str]:
+class Sizes(Protocol):
+    """What a family's config says of memory. ``merged_width``: channels into the projector."""
+
+    @property
+    def vision(self) -> ViTConfig:
+        """Of the encoder."""
+
+    @property
+    def decoder(self) -> DecoderConfig:
+        """Of the language model."""
+
+    @property
+    def context(self) -> int:
+        """Positions of a prompt with its answer."""
+
+    @property
+    def merged_width(self) -> int:
+        """Channels of a visual token before the projector."""
+
+    def tiling(self, max_tiles: int) -> TilingConfig:
+        """How pages are cut."""
+
+
+class Network(Protocol):
+    """A family's network: an encoder, a projector and ``decoder``."""
+
+    @property
+    def cfg(self) -> Sizes:
+        """Its sizes."""
+
+    @property
+    def decoder(self) -> Decoder:
+        """Its language model."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its weights by name."""
+
+
+def places(network: Network, budgets: Mapping[str, int], what: str = "the model") -> dict[str, str]:
     """Assign every weight to a device, as few devices as will hold them.
 
-    What images and ids pass before the first layer, separators included, stays together, and so
+    What images and ids pass before the first layer stays together (separators too), and so
     does each layer, with room for its keys and values of a full context, and so do the final norm
     and the output.
 
     Args:
         network: the model in the dtype that it will have; it may be on the meta device.
         budgets: bytes for weights, keys and values on each device, the first to be filled first.
+        what: how a message calls the model.
 
     Returns:
         Devices by the names of the network's ``state_dict``.
@@ -50,7 +90,7 @@ def places(network: Ixc2, budgets: Mapping[str, int]) -> dict[str, str]:
     for name, weight in weights.items():
         sizes[_part(name)] += weight.numel() * weight.element_size()
     parts = [Part(name=name, size_bytes=size) for name, size in sizes.items()]
-    placed = place(parts, budgets, what="InternLM-XComposer2-4KHD")
+    placed = place(parts, budgets, what=what)
     return {name: placed[_part(name)] for name in weights}
 
 
@@ -67,16 +107,22 @@ def slow_part(placed: Mapping[str, str]) -> str | None:
     )
 
 
-def room(network: Ixc2, devices: Sequence[torch.device]) -> dict[str, int]:
-    """What each device has left for weights, keys and values, beside the work on one page."""
+def room(network: Network, devices: Sequence[torch.device], page_views: int) -> dict[str, int]:
+    """What each device has left for weights, keys and values, beside the work on one page.
+
+    Args:
+        network: the model in the dtype that it will have; it may be on the meta device.
+        devices: that it may use.
+        page_views: tiles and whole-page views of the largest page that it was trained on.
+    """
     needs = footprint(network)
     run = max(needs.vision_bytes, needs.run_bytes * needs.run_tokens)
-    work = run + _PAGE_VIEWS * needs.tile_bytes + needs.product_bytes
+    work = run + page_views * needs.tile_bytes + needs.product_bytes
     left = {str(device): available_bytes([device]) for device in devices}
     return {name: _UNKNOWN if size is None else size - work for name, size in left.items()}
 
 
-def footprint(network: Ixc2, chunk: int = CHUNK, view_chunk: int = VIEW_CHUNK) -> Footprint:
+def footprint(network: Network, chunk: int = CHUNK, view_chunk: int = VIEW_CHUNK) -> Footprint:
     """Memory of the model at work.
 
     Args:
@@ -86,11 +132,13 @@ def footprint(network: Ixc2, chunk: int = CHUNK, view_chunk: int = VIEW_CHUNK) -
     """
     cfg = network.cfg
     vision, decoder = cfg.vision, cfg.decoder
-    item = network.newline.dtype.itemsize
+    dtype = network.decoder.norm.weight.dtype
+    item = dtype.itemsize
     tokens = cfg.tiling(1).tokens_per_tile
     kv_width = decoder.kv_heads * decoder.head_size
-    hidden = 2 * cfg.merged_width + cfg.projector_width + 2 * decoder.width
-    weights = list(network.state_dict().values())  # with the parts of quantised weights
+    named = network.state_dict()  # with the parts of quantised weights
+    weights = list(named.values())
+    hidden = 2 * cfg.merged_width + len(named["projector.up.weight"]) + 2 * decoder.width
     return Footprint(
         weights_bytes=sum(map(stored_bytes, weights)),
         token_bytes=2 * decoder.layers * kv_width * item,
@@ -98,7 +146,7 @@ def footprint(network: Ixc2, chunk: int = CHUNK, view_chunk: int = VIEW_CHUNK) -
         vision_bytes=view_chunk * (vision.patches + 1) * (6 * vision.width + 3 * vision.mlp) * item,
         run_bytes=(6 * decoder.width + 4 * kv_width + 3 * decoder.mlp) * item,
         run_tokens=chunk,
-        product_bytes=widened_bytes(weights, network.newline.dtype),
+        product_bytes=widened_bytes(weights, dtype),
         devices=tuple(dict.fromkeys(weight.device for weight in weights)),
     )
 

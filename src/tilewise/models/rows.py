@@ -1,0 +1,170 @@
+"""Prompts as rows of one batch: run one after another, decoded together, gone on with later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from tilewise.models.reader import Progress
+from tilewise.models.told import Told
+from tilewise.models.units import Image, Prompt, Unit, common, image_segments, positions
+from tilewise.nn.decoder import Decoder
+from tilewise.nn.kv_cache import KVCache
+from tilewise.nn.partial_lora import window
+
+ANSWER_ROOM: Final = 512
+"""Positions kept free behind a prompt before the cache has to grow."""
+
+Encode = Callable[[Image, Told], Tensor]
+"""Gives the image sequence of a page, (plan length, decoder width), and tells of its views."""
+
+
+@dataclass(slots=True, eq=False)
+class Rows:
+    """Keys and values of a batch, how each row is padded on the left, and what it holds.
+
+    ``pads`` counts positions, (batch,), and is None where no row is padded. ``held`` is what each
+    row holds but for the ids that ``note`` was given since they were last asked for.
+    """
+
+    kv: KVCache
+    pads: Tensor | None
+    held: list[list[Unit]]
+    noted: list[Tensor] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        """Positions filled, padding included."""
+        return self.kv.length
+
+    @property
+    def rows(self) -> list[list[Unit]]:
+        """What each row holds."""
+        if self.noted:
+            for row, ids in zip(self.held, torch.stack(self.noted, 1).tolist(), strict=True):
+                row += ids
+            self.noted = []
+        return self.held
+
+    def note(self, ids: Tensor) -> None:
+        """Take note of one more id of each row, (batch,), without waiting for a GPU to give it."""
+        self.noted.append(ids)
+
+
+def prefill(
+    decoder: Decoder,
+    encode: Encode,
+    prompts: Sequence[Prompt],
+    cache: Rows | None,
+    progress: Progress | None,
+    *,
+    chunk: int,
+) -> tuple[Tensor, Rows]:
+    """Run prompts; of a single one, only what a single row's ``cache`` does not hold yet.
+
+    Rows are run one after another, so that none pays for another's length and a batch gives
+    what single runs give; left padding brings their ends together for ``decode``.
+
+    Args:
+        decoder: the language model.
+        encode: gives the embeddings of a page.
+        prompts: a row each.
+        cache: of an earlier run, used up; None for none.
+        progress: told of views and positions.
+        chunk: positions that run at a time; memory grows with it, results do not depend on it.
+
+    Returns:
+        Logits of the next ids, (batch, vocabulary), and the cache.
+    """
+    told = Told(prompts, progress)
+    if len(prompts) == 1 and cache is not None and len(cache.rows) == 1 and cache.pads is None:
+        return _continue(decoder, encode, prompts[0], cache, told, chunk), cache
+    longest = max(map(len, prompts))
+    pads = [longest - len(prompt) for prompt in prompts]
+    kv = decoder.new_cache(len(prompts), longest + ANSWER_ROOM)
+    logits = [
+        _run(decoder, encode, prompt.units, kv.row(row, pads[row]), told, chunk)
+        for row, prompt in enumerate(prompts)
+    ]
+    kv.advance(longest)
+    rows = [list(prompt.units) for prompt in prompts]
+    return torch.stack(logits), Rows(kv, _ids(decoder, pads) if any(pads) else None, rows)
+
+
+def decode(decoder: Decoder, ids: Tensor, cache: Rows) -> Tensor:
+    """Append one id to each row, (batch,); logits (batch, vocabulary) of the next."""
+    x = decoder.embed(ids.to(decoder.embed.weight.device))[:, None]
+    hidden = decoder(x, (), cache.kv, cache.pads)
+    cache.note(ids)
+    return decoder.logits(hidden[:, -1])
+
+
+def select(cache: Rows, rows: Tensor) -> Rows:
+    """The cache of the given rows, (new batch,), repeats allowed; ``cache`` is used up."""
+    chosen = rows.tolist()
+    rows_before = cache.rows
+    held = [list(rows_before[row]) for row in chosen]
+    pads, is_padded_alike = cache.pads, True
+    if cache.pads is not None:
+        pads = cache.pads[rows.to(cache.pads.device)]
+        is_padded_alike = torch.equal(pads, cache.pads)
+    same = 0
+    if len(chosen) == len(rows_before) and is_padded_alike:
+        pairs = zip(held, rows_before, strict=True)
+        same = min(positions(new[: common(new, old)]) for new, old in pairs)
+    return Rows(cache.kv.select(rows, same), pads, held)
+
+
+def embeddings(decoder: Decoder, encode: Encode, units: Sequence[Unit], told: Told) -> Tensor:
+    """Ids and pages as embeddings (positions, width)."""
+    ids = chain.from_iterable([0] * len(u.plan) if isinstance(u, Image) else [u] for u in units)
+    x: Tensor = decoder.embed(_ids(decoder, list(ids)))
+    images = [unit for unit in units if isinstance(unit, Image)]
+    for (_, start, stop), image in zip(image_segments(units), images, strict=True):
+        x[start:stop] = encode(image, told)
+    return x
+
+
+def all_logits(decoder: Decoder, encode: Encode, prompt: Prompt) -> Tensor:
+    """Logits behind every position of a prompt, (length, vocabulary), in one run.
+
+    For scoring text and for comparisons; answering needs those of the last position only.
+    """
+    x = embeddings(decoder, encode, prompt.units, Told([prompt], None))
+    return decoder.logits(decoder(x[None], image_segments(prompt.units))[0])
+
+
+def _continue(
+    decoder: Decoder, encode: Encode, prompt: Prompt, cache: Rows, told: Told, chunk: int
+) -> Tensor:
+    """Run what a cache of one row does not hold of a prompt yet; logits (1, vocabulary)."""
+    kept = common(cache.rows[0], prompt.units)
+    kept -= kept == len(prompt.units)  # something has to run to give logits
+    cache.kv.truncate(positions(prompt.units[:kept]))
+    told.skip(prompt.units[:kept])
+    logits = _run(decoder, encode, prompt.units[kept:], cache.kv, told, chunk)
+    cache.rows[0] = list(prompt.units)
+    return logits[None]
+
+
+def _run(
+    decoder: Decoder, encode: Encode, units: Sequence[Unit], kv: KVCache, told: Told, chunk: int
+) -> Tensor:
+    """Append units to a cache of one row; logits (vocabulary,) of the next id."""
+    x, segments = embeddings(decoder, encode, units, told), image_segments(units)
+    hidden = x[None]
+    for start in range(0, len(x), chunk):
+        stop = min(start + chunk, len(x))
+        own = window(segments, start, stop)
+        hidden = decoder(x[None, start:stop], own, kv, is_last_only=True)
+        told.positions(stop - start)
+    return decoder.logits(hidden[0, -1])
+
+
+def _ids(decoder: Decoder, ids: Sequence[int]) -> Tensor:
+    return torch.tensor(ids, device=decoder.embed.weight.device)
