@@ -15,7 +15,7 @@ from tilewise.nn.attention import attend, causal_mask, join_heads, moved_mask, s
 from tilewise.nn.kv_cache import KVCache
 from tilewise.nn.norm import RMSNorm
 from tilewise.nn.partial_lora import PartialLinear, Segment, window
-from tilewise.nn.rope import rope_table, rotate
+from tilewise.nn.rope import RopeScaling, rope_table, rotate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,8 @@ class PartialLoraConfig:
 class DecoderConfig:
     """Sizes of a decoder; ``width`` = ``heads`` × head size.
 
-    ``kv_heads`` key heads serve all query heads. Without ``partial_lora`` image rows are run
-    like any other.
+    ``kv_heads`` key heads serve all query heads. ``rope_scaling`` stretches the rotary table to
+    long sequences. Without ``partial_lora`` image rows are run like any other.
     """
 
     vocabulary: int
@@ -44,6 +44,7 @@ class DecoderConfig:
     mlp: int
     norm_eps: float
     rope_theta: float
+    rope_scaling: RopeScaling | None = None
     has_qkv_bias: bool = False
     is_tied: bool = False
     partial_lora: PartialLoraConfig | None = None
@@ -55,6 +56,8 @@ class DecoderConfig:
                 "width must be a multiple of the heads with an even quotient, and heads one of "
                 "the key heads. Correct the config."
             )
+        if self.rope_scaling is not None:
+            self.rope_scaling.check(self.head_size)
 
     @property
     def head_size(self) -> int:
@@ -194,6 +197,7 @@ class Decoder(nn.Module):
         cache: KVCache | None = None,
         pads: Tensor | None = None,
         *,
+        total: int | None = None,
         is_last_only: bool = False,
     ) -> Tensor:
         """Run embeddings behind what the cache holds.
@@ -203,6 +207,8 @@ class Decoder(nn.Module):
             segments: where image rows lie in ``x``; empty where there are none.
             cache: keys and values so far, which grow by n; None runs ``x`` as a whole.
             pads: positions of left padding of each row in the cache, (batch,); for n = 1 only.
+            total: positions of the whole sequence, whose length picks the rotary table, where
+                ``x`` is a part that more will follow; None if ``x`` ends it, or ends it so far.
             is_last_only: give the last position alone, and save the last layer's work on others.
 
         Returns:
@@ -211,13 +217,15 @@ class Decoder(nn.Module):
         Raises:
             PromptError: ``segments`` is None in a model with Partial LoRA, where leaving images
                 out would give plausible, wrong output.
+            ValueError: the cache's keys were rotated by another rotary table than this length
+                needs. See ``stale_rows``.
         """
         if segments is None and self.cfg.partial_lora is not None:
             raise PromptError(
                 "embeddings come without the ranges of their images, and this model runs images "
                 "through weights of their own; give segments, empty for text alone."
             )
-        run = self._run(x, segments or (), cache, pads)
+        run = self._run(x, segments or (), cache, pads, total)
         for i, layer in enumerate(self._each_layer()):
             device = layer.attention_norm.weight.device
             if x.device != device:
@@ -234,22 +242,77 @@ class Decoder(nn.Module):
         normed = self.norm(hidden.to(self.norm.weight.device))
         return F.linear(normed.to(weight.device), weight).float()
 
+    def regime(self, total: int) -> int:
+        """Which rotary table a sequence of ``total`` positions has: lengths alike, tables alike.
+
+        Always 0 without ``rope_scaling``, and 0 up to the length from which on it stretches.
+        """
+        scaling = self.cfg.rope_scaling
+        return 0 if scaling is None else scaling.regime(total)
+
+    def stale_rows(self, cache: KVCache, pads: Tensor | None = None) -> list[int]:
+        """Rows of a cache that one more position takes to a length with another rotary table.
+
+        All that such a row holds has to run again, with ``total``, into ``cache.row``: its keys
+        were rotated by the old table, and later layers have read what came of that.
+
+        Args:
+            cache: of which no row is empty.
+            pads: as ``forward`` takes them.
+        """
+        kept = cache.regimes
+        regimes = self._regimes(cache.length + 1, pads, len(kept))
+        return [row for row, pair in enumerate(zip(kept, regimes, strict=True)) if len({*pair}) > 1]
+
+    def _regimes(self, total: int, pads: Tensor | None, rows: int) -> list[int]:
+        """The regime of each row, of ``total`` positions less its padding."""
+        longest = self.regime(total)
+        if pads is None or not longest:  # then shorter rows have regime 0 as well
+            return [longest] * rows
+        return [self.regime(total - pad) for pad in pads.tolist()]
+
     def _run(
-        self, x: Tensor, segments: Sequence[Segment], cache: KVCache | None, pads: Tensor | None
+        self,
+        x: Tensor,
+        segments: Sequence[Segment],
+        cache: KVCache | None,
+        pads: Tensor | None,
+        total: int | None,
     ) -> Run:
         past, new = 0 if cache is None else cache.length, x.shape[1]
         positions = torch.arange(past, past + new, device=x.device)
         mask = causal_mask(new, past + new, x)
+        regimes = [0]
+        if self.cfg.rope_scaling is not None:
+            end = past + new
+            assert total is None or total >= end, (
+                f"{end} positions are more than a total of {total}"
+            )
+            regimes = self._regimes(total or end, None if total else pads, x.shape[0])
+            _keep(cache, regimes)
         if pads is not None:
             assert new == 1, "padded rows are decoded together, one position at a time"
             seen = torch.arange(past + new, device=x.device) >= pads[:, None]
             mask = seen[:, None, None]  # batch 1 1 m
             positions = (positions - pads[:, None])[:, None]  # batch 1 1
-        cos, sin = rope_table(positions, self.cfg.head_size, self.cfg.rope_theta)
+        cfg = self.cfg
+        cos, sin = rope_table(positions, cfg.head_size, cfg.rope_theta, cfg.rope_scaling, regimes)
         return Run((cos.to(x.dtype), sin.to(x.dtype)), mask, segments, cache)
 
     def _each_layer(self) -> Iterable[DecoderLayer]:
         return cast("Iterable[DecoderLayer]", self.layers)
+
+
+def _keep(cache: KVCache | None, regimes: Sequence[int]) -> None:
+    """Note in a cache by which tables its rows are rotated, which must stay the same."""
+    if cache is None:
+        return
+    if cache.length and cache.regimes != regimes:
+        raise ValueError(
+            f"the keys of a cache of {cache.length} positions were rotated for regime "
+            f"{cache.regimes} and are continued in {regimes}; run those rows again from the start"
+        )
+    cache.regimes = list(regimes)
 
 
 def _qkv(cfg: DecoderConfig, out_size: int) -> PartialLinear:

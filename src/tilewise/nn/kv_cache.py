@@ -14,6 +14,9 @@ class KVCache:
 
     Writing past the room doubles it, so that a long prompt costs one copy and decoding none.
 
+    Keys are kept as they were rotated. ``regimes`` says for each row by which rotary table, see
+    ``nn.rope``; a row can only be continued by the same one.
+
     Args:
         layers, batch, heads, head_size: sizes of the model and of what it runs.
         room: positions that fit before the buffers grow.
@@ -38,7 +41,18 @@ class KVCache:
         self._keys = [torch.zeros(size, dtype=dtype, device=place) for place in places]
         self._values = [torch.zeros_like(keys) for keys in self._keys]
         self._is_part = False
+        self._regimes = [0] * batch
+        self._rows = slice(None)
         self.length = 0
+
+    @property
+    def regimes(self) -> list[int]:
+        """By which rotary table each row's keys were rotated; 0 where nothing was written yet."""
+        return self._regimes[self._rows]
+
+    @regimes.setter
+    def regimes(self, regimes: Sequence[int]) -> None:
+        self._regimes[self._rows] = regimes
 
     @property
     def room(self) -> int:
@@ -78,9 +92,11 @@ class KVCache:
         It lies in the same memory: what it is given stands in this cache too. It cannot grow
         with this cache, so the room must be enough.
         """
+        assert not self._is_part, "a part has one row alone"
         part = copy(self)
         part._keys = [keys[index : index + 1, :, start:] for keys in self._keys]
         part._values = [values[index : index + 1, :, start:] for values in self._values]
+        part._rows = slice(index, index + 1)
         part._is_part, part.length = True, 0
         return part
 
@@ -90,6 +106,9 @@ class KVCache:
         ``same`` is a number of positions at the start in which every row equals the one that
         takes its place. They are not copied where the number of rows stays.
         """
+        alike = set(self._regimes)  # asking a GPU for the rows would make it wait
+        taken = [0] * len(rows) if len(alike) == 1 else rows.tolist()
+        self._regimes = [self._regimes[row] for row in taken]
         for buffers in (self._keys, self._values):
             for layer, old in enumerate(buffers):
                 chosen = rows.to(old.device)

@@ -53,5 +53,5 @@ class PartialLinear(nn.Linear):
             up = self.lora_b.weight.t()
             for row, start, stop in segments:
                 low = self.lora_a(input[row, start:stop])
-                y[row, start:stop].addmm_(low, up, alpha=self.scale)
+                y[row, start:stop].addmm_(low, up.to(low.dtype), alpha=self.scale)
         return y
