@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from tilewise.errors import ConfigError, SourceError
 from tilewise.records import Box, Grid
 from tilewise.tiling.config import TilingConfig
-from tilewise.tiling.grid import hd_grid
+from tilewise.tiling.grid import fit_page, hd_grid, nearest_grid, training_tiles
+
+NEAREST = TilingConfig(tile=448, max_tiles=12, rule="nearest", has_newline=False)
 
 SIDES = st.integers(1, 20_000)
 LIMITS = st.integers(1, 70)
@@ -116,17 +119,96 @@ def test_without_upscale_a_page_is_centred_on_the_fewest_tiles(
     assert (fit.width, fit.height) == size
 
 
-def test_a_page_without_pixels_is_refused() -> None:
-    with pytest.raises(SourceError, match="0x10 px"):
-        hd_grid(0, 10, TilingConfig())
+@given(width=SIDES, height=SIDES, least=LIMITS, more=st.integers(0, 20))
+def test_the_nearest_grid_stays_within_both_limits_and_none_is_nearer(
+    width: int, height: int, least: int, more: int
+) -> None:
+    cfg = replace(NEAREST, min_tiles=least, max_tiles=least + more)
+    fit = fit_page(width, height, cfg)
+    cols, rows = fit.grid
+    assert least <= fit.grid.tiles <= least + more
+    assert (fit.width, fit.height) == (fit.canvas_width, fit.canvas_height)
+    assert (fit.width, fit.height, fit.left, fit.top) == (cols * 448, rows * 448, 0, 0)
+    far = abs(width / height - cols / rows)
+    others = (
+        abs(width / height - c / r)
+        for c in range(1, least + more + 1)
+        for r in range(1, (least + more) // c + 1)
+        if c * r >= least
+    )
+    assert far == min(others)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_tiles": 0}, {"max_tiles": 2.5}, {"tile": -336}, {"merge": True}, {"tile": 330}]
+    ("size", "max_tiles", "grid"),
+    [
+        ((800, 1300), 12, Grid(2, 3)),
+        ((448, 448), 12, Grid(1, 1)),  # not 2 x 2 nor 3 x 3, although as near
+        ((896, 896), 6, Grid(2, 2)),
+        ((1600, 900), 12, Grid(4, 2)),
+        ((2688, 896), 12, Grid(6, 2)),
+        ((633, 634), 12, Grid(1, 1)),  # 2 x 2 is as near, and not more than half filled
+        ((635, 634), 12, Grid(2, 2)),
+        ((1, 30_000), 12, Grid(1, 12)),
+        ((30_000, 1), 12, Grid(12, 1)),
+        ((30_000, 1), 1, Grid(1, 1)),
+        ((1, 1), 40, Grid(1, 1)),
+    ],
+)
+def test_the_nearest_grid_of_known_pages(size: tuple[int, int], max_tiles: int, grid: Grid) -> None:
+    assert nearest_grid(*size, replace(NEAREST, max_tiles=max_tiles)).grid == grid
+
+
+def test_a_grid_that_is_just_half_filled_is_not_taken() -> None:
+    cfg = replace(NEAREST, tile=28, max_tiles=25)
+    # 24.5 is as near to 24 as to 25; 25 tiles of 28 px hold 19,600 px, twice 490 x 20
+    assert nearest_grid(490, 20, cfg).grid == Grid(24, 1)
+    assert nearest_grid(980, 40, cfg).grid == Grid(25, 1)
+
+
+@given(width=SIDES, height=SIDES, tiles=LIMITS)
+def test_a_box_on_a_stretched_page_keeps_its_share_of_either_side(
+    width: int, height: int, tiles: int
+) -> None:
+    fit = nearest_grid(width, height, replace(NEAREST, max_tiles=tiles))
+    whole = Box(0, 0, fit.canvas_width, fit.canvas_height)
+    assert fit.to_page(whole) == pytest.approx(Box(0, 0, width, height))
+
+
+@pytest.mark.parametrize(("images", "each"), [(1, 12), (2, 6), (5, 2), (12, 1), (40, 1)])
+def test_images_of_a_training_sample_share_its_tiles(images: int, each: int) -> None:
+    assert training_tiles(12, images) == each
+
+
+@pytest.mark.parametrize("cfg", [TilingConfig(), NEAREST])
+def test_a_page_without_pixels_is_refused(cfg: TilingConfig) -> None:
+    with pytest.raises(SourceError, match="0x10 px"):
+        fit_page(0, 10, cfg)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_tiles": 0},
+        {"max_tiles": 2.5},
+        {"tile": -336},
+        {"merge": True},
+        {"tile": 330},
+        {"min_tiles": 26},
+        {"rule": "far"},
+        {"global_place": "middle"},
+        {"has_newline": True, "global_place": "last"},
+        {"max_tiles": 4097, "rule": "nearest"},
+    ],
 )
 def test_settings_that_cannot_hold_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         TilingConfig(**wrong)
+
+
+def test_the_largest_limit_of_the_nearest_rule_takes_no_long() -> None:
+    cfg = TilingConfig(max_tiles=4096, rule="nearest")
+    assert nearest_grid(30_000, 30_000, cfg).grid.tiles <= 4096
 
 
 def test_a_tile_of_336_px_gives_144_tokens() -> None:

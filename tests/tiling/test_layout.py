@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilewise.records import NEWLINE, VIEW_SEPARATOR, Grid
+from tilewise.records import IMAGE_END, IMAGE_START, NEWLINE, VIEW_SEPARATOR, Grid
 from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.layout import plan, tokens
 
@@ -26,6 +26,34 @@ def test_plan_is_as_long_as_the_formula_and_holds_each_token_once(
     assert (made.entries == VIEW_SEPARATOR).sum() == has_global
     assert (made.entries == NEWLINE).sum() == has_newline * 12 * (grid.rows + has_global)
     assert (made.tokens_per_tile, made.has_global) == (144, has_global)
+
+
+@given(grid=GRIDS, has_global=st.booleans(), has_ends=st.booleans())
+def test_views_one_after_the_other_stand_in_encoder_order_without_separators(
+    grid: Grid, has_global: bool, has_ends: bool
+) -> None:
+    cfg = TilingConfig(
+        tile=448,
+        has_global=has_global,
+        has_ends=has_ends,
+        global_place="last",
+        has_newline=False,
+    )
+    made = plan(grid, cfg)
+    assert len(made) == tokens(grid, cfg)
+    assert made.has_global == (has_global and grid != (1, 1))
+    views = grid.tiles + made.has_global
+    inner = made.entries[1:-1] if has_ends else made.entries
+    np.testing.assert_array_equal(inner, np.arange(views * 256))
+    if has_ends:
+        assert (made.entries[0], made.entries[-1]) == (IMAGE_START, IMAGE_END)
+
+
+@given(grid=GRIDS)
+def test_ends_stand_around_a_sequence_with_separators_too(grid: Grid) -> None:
+    bare, ended = (plan(grid, TilingConfig(has_ends=it)) for it in (False, True))
+    np.testing.assert_array_equal(ended.entries[1:-1], bare.entries)
+    assert len(ended) == tokens(grid, TilingConfig(has_ends=True)) == len(bare) + 2
 
 
 @given(grid=GRIDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.partition import cut, first_equals, global_view, join, small_view
 
 SMALL = TilingConfig(tile=28)  # one token a tile
+NEAREST = TilingConfig(tile=28, rule="nearest", global_place="last", has_newline=False)
 
 
 def _page(width: int, height: int, seed: int = 0) -> Page:
@@ -51,6 +53,62 @@ def test_cut_then_join_gives_the_resized_page_back(
     padding = tiles.canvas.copy()
     padding[fit.top : fit.top + fit.height, fit.left : fit.left + fit.width] = 255
     assert (padding == 255).all()
+
+
+@settings(max_examples=50)
+@given(
+    width=st.integers(1, 700),
+    height=st.integers(1, 700),
+    max_tiles=st.integers(1, 30),
+    has_global=st.booleans(),
+)
+def test_a_stretched_page_and_its_whole_view_equal_one_resize_by_pillow(
+    width: int, height: int, max_tiles: int, has_global: bool
+) -> None:
+    page = _page(width, height)
+    tiles = cut(page, replace(NEAREST, max_tiles=max_tiles, has_global=has_global))
+    fit, image = tiles.fit, Image.fromarray(page.pixels)
+    resized = image.resize((fit.width, fit.height), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(join(tiles), np.asarray(resized))
+    np.testing.assert_array_equal(tiles.canvas, np.asarray(resized))
+    assert tiles.local.shape == (fit.grid.tiles, 28, 28, 3)
+    assert (tiles.whole is not None) == (has_global and fit.grid.tiles > 1)
+    if tiles.whole is not None:
+        whole = image.resize((28, 28), Image.Resampling.BICUBIC)
+        np.testing.assert_array_equal(tiles.whole, np.asarray(whole))
+
+
+@pytest.mark.parametrize("rise", range(-2, 3))
+def test_passes_run_in_the_order_of_pillow_where_it_turns(rise: int) -> None:
+    """Pillow's order depends on how many rows and columns go: here twice as many, give or take."""
+    page = _page(28 + 40, 28 + 80 + rise)
+    tiles = cut(page, replace(NEAREST, max_tiles=1))
+    resized = Image.fromarray(page.pixels).resize((28, 28), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(tiles.local[0], np.asarray(resized))
+
+
+@pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1)])
+def test_extreme_pages_are_stretched_without_much_memory(size: tuple[int, int]) -> None:
+    page = _page(*size)
+    tracemalloc.start()
+    try:
+        tiles = cut(page, replace(NEAREST, tile=448, max_tiles=12))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sorted(tiles.fit.grid) == [1, 12]
+    assert tiles.whole is not None
+    assert peak_bytes < 6 * tiles.canvas.nbytes
+
+
+@pytest.mark.parametrize("cfg", [SMALL, replace(NEAREST, min_tiles=3)])
+def test_a_frame_is_one_tile_whatever_the_limits(cfg: TilingConfig) -> None:
+    page = replace(_page(90, 50), is_frame=True)
+    tiles = cut(page, cfg)
+    assert tiles.is_frame
+    assert tiles.fit.grid == (1, 1)
+    assert tiles.whole is None
+    assert not cut(_page(90, 50), cfg).is_frame
 
 
 def test_without_upscale_a_small_page_keeps_its_pixels() -> None:

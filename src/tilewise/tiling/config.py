@@ -10,6 +10,9 @@ from tilewise.errors import ConfigError
 Rule = Literal["hd", "nearest"]
 GlobalPlace = Literal["first", "last"]
 
+MAX_NEAREST: Final = 4096
+"""Most tiles of rule "nearest", which looks at every grid: about 35,000 of them at this many."""
+
 _CHOICES: Final = {"rule": get_args(Rule), "global_place": get_args(GlobalPlace)}
 
 
@@ -67,6 +70,11 @@ class TilingConfig:
                     f"{name} is {getattr(self, name)!r}; {' or '.join(map(repr, allowed))} is "
                     "allowed. Set one of them."
                 )
+        if self.rule == "nearest" and self.max_tiles > MAX_NEAREST:
+            raise ConfigError(
+                f"max_tiles is {self.max_tiles}; at most {MAX_NEAREST} are allowed by the rule of "
+                "this model. Lower max_tiles."
+            )
         if self.has_newline and self.global_place == "last":
             raise ConfigError(
                 "has_newline is True and global_place is 'last', where tiles are read one after "

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from tilewise.records import Fit, Page, Pixels, Tiles
-from tilewise.tiling.config import TilingConfig
-from tilewise.tiling.grid import hd_grid
+from tilewise.tiling.config import Rule, TilingConfig
+from tilewise.tiling.grid import fit_page
 
 WHITE = 255
 """Padding, in all three channels."""
@@ -26,24 +28,30 @@ BAND = 256
 
 
 def cut(page: Page, cfg: TilingConfig) -> Tiles:
-    """Resize a page to its grid, pad it with white and cut it into tiles.
+    """Resize a page to its grid, pad it where its rule does, and cut it into tiles.
 
-    Pixels equal the published preprocessing bit for bit, given the same version of Pillow.
+    Pixels equal the published preprocessing of either family bit for bit, given the same version
+    of Pillow.
 
     Args:
-        page: any page, uint8 (height, width, 3).
-        cfg: tile side, tile limit and whether to enlarge.
+        page: any page, uint8 (height, width, 3); a frame of a video gets one tile.
+        cfg: the rule, tile side, tile limits and whether to enlarge.
 
     Returns:
-        Tiles row by row, (rows * cols, tile, tile, 3), the canvas and the fit.
+        Tiles row by row, (rows * cols, tile, tile, 3), the canvas and the fit. By rule "nearest"
+        ``whole`` is the page in one tile, where a page of this grid has that view.
     """
-    fit = hd_grid(page.width, page.height, cfg)
-    canvas = np.full((fit.canvas_height, fit.canvas_width, 3), WHITE, np.uint8)
-    canvas[_inside(fit)] = _resized(page.pixels, fit)
+    if page.is_frame:
+        cfg = replace(cfg, min_tiles=1, max_tiles=1)
+    fit = fit_page(page.width, page.height, cfg)
+    canvas = CANVASES[cfg.rule](page.pixels, fit)
     cols, rows = fit.grid
     split = canvas.reshape(rows, fit.tile, cols, fit.tile, 3).swapaxes(1, 2)
     local = np.ascontiguousarray(split).reshape(rows * cols, fit.tile, fit.tile, 3)
-    return Tiles(local=local, canvas=canvas, fit=fit)
+    whole = None
+    if cfg.rule == "nearest" and cfg.has_whole(fit.grid.tiles):
+        whole = _squeezed(page.pixels, fit.tile, fit.tile)
+    return Tiles(local=local, canvas=canvas, fit=fit, whole=whole, is_frame=page.is_frame)
 
 
 def join(tiles: Tiles) -> Pixels:
@@ -109,8 +117,8 @@ def _inside(fit: Fit) -> tuple[slice, slice]:
     return slice(fit.top, fit.top + fit.height), slice(fit.left, fit.left + fit.width)
 
 
-def _resized(pixels: Pixels, fit: Fit) -> Pixels:
-    """Resize on 8-bit data, along the long side first.
+def _padded(pixels: Pixels, fit: Fit) -> Pixels:
+    """Resize in 8 bits along the long side first, and pad with white.
 
     Pillow rounds to 8 bits between its passes and runs the horizontal one first; the reference
     transposes a portrait page, so there the vertical pass comes first.
@@ -119,13 +127,40 @@ def _resized(pixels: Pixels, fit: Fit) -> Pixels:
     if fit.page_width < fit.page_height:
         sizes.reverse()
     for axis, size in sizes:
-        if pixels.shape[axis] != size:
-            pixels = _stretched(pixels, axis, size)
+        pixels = _stretched(pixels, axis, size, Image.Resampling.BILINEAR)
+    canvas = np.full((fit.canvas_height, fit.canvas_width, 3), WHITE, np.uint8)
+    canvas[_inside(fit)] = pixels
+    return canvas
+
+
+def _filled(pixels: Pixels, fit: Fit) -> Pixels:
+    """Resize over the whole canvas, whatever becomes of the aspect ratio."""
+    return _squeezed(pixels, fit.canvas_width, fit.canvas_height)
+
+
+CANVASES: Final[dict[Rule, Callable[[Pixels, Fit], Pixels]]] = {"hd": _padded, "nearest": _filled}
+"""How a page comes onto its canvas, by ``TilingConfig.rule``."""
+
+
+def _squeezed(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Pillow's bicubic resize: antialiased, in 8 bits between its passes too.
+
+    The horizontal pass comes first, as in Pillow 13 unless a page loses more than twice as many
+    rows as columns; a whole page at once would cost a copy of it at four bytes a pixel.
+    """
+    rows, cols = pixels.shape[:2]
+    sizes = [(1, width), (0, height)]
+    if rows - height > max(0, 2 * (cols - width)):
+        sizes.reverse()
+    for axis, size in sizes:
+        pixels = _stretched(pixels, axis, size, Image.Resampling.BICUBIC)
     return pixels
 
 
-def _stretched(pixels: Pixels, axis: int, size: int) -> Pixels:
+def _stretched(pixels: Pixels, axis: int, size: int, kernel: Image.Resampling) -> Pixels:
     """Resize along one axis, in bands on two threads: lines along it do not touch each other."""
+    if pixels.shape[axis] == size:
+        return pixels
     lines = pixels.shape[1 - axis]
     out = np.empty((lines, size, 3) if axis else (size, lines, 3), np.uint8)
 
@@ -134,7 +169,7 @@ def _stretched(pixels: Pixels, axis: int, size: int) -> Pixels:
         where = (slice(first, last), slice(None))[:: 1 if axis else -1]
         to = (size, last - first) if axis else (last - first, size)
         band = Image.fromarray(pixels[where])
-        out[where] = np.asarray(band.resize(to, Image.Resampling.BILINEAR))
+        out[where] = np.asarray(band.resize(to, kernel))
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(stretch, range(0, lines, BAND)))
