@@ -69,9 +69,10 @@ def test_a_damaged_djvu_page_is_refused(two_pages: Path) -> None:
 def test_any_djvu_header_gives_sizes_or_an_error_that_is_handled(noise: bytes) -> None:
     for head in (b"AT&TFORM\0\0\1\0DJVU", b"AT&TFORM\0\0\1\0DJVM", b"AT&TFORM"):
         try:
-            djvu._page_sizes(BytesIO(head + noise))
+            sizes = djvu._page_sizes(BytesIO(head + noise))
         except (ValueError, struct.error):
             continue
+        assert all(width > 0 and height > 0 for width, height in sizes)
 
 
 def test_without_the_djvu_program_its_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

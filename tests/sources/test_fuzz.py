@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.sources.making import LEFT_HALF_RED, pdf, saved, scene
@@ -34,6 +34,7 @@ def _damaged(data: bytes, edits: list[tuple[float, bytes]], cut: float | None) -
 @pytest.mark.parametrize("kind", _FILES)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(edits=_EDITS, cut=st.none() | st.floats(0, 1), in_header=st.booleans())
+@example(edits=[(0.125, b"\x05")], cut=None, in_header=True)  # EXIF data that end too early
 def test_damage_gives_pages_or_one_sentence(
     kind: str, edits: list[tuple[float, bytes]], cut: float | None, in_header: bool
 ) -> None:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import shutil
 import struct
-from types import TracebackType
-from typing import BinaryIO, Final, NamedTuple, Self
+from typing import BinaryIO, Final, NamedTuple
 
 from PIL import Image
 
@@ -17,7 +16,7 @@ from tilewise.records import Page
 from tilewise.sources.colour import to_pixels
 from tilewise.sources.image import MAX_IMAGE_PAGES, decoding
 from tilewise.sources.program import Limits, find_program, run_program, why_stopped, work_folder
-from tilewise.sources.source import PageSize, RasterSize, check_number
+from tilewise.sources.source import Closes, PageSize, RasterSize, check_number
 
 MAX_PIXELS: Final = 250_000_000
 """Most pixels of a page: it is in memory with 7 bytes for each."""
@@ -36,7 +35,7 @@ class _Size(NamedTuple):
     height: int
 
 
-class DjvuSource:
+class DjvuSource(Closes):
     """An open DjVu file of one or several pages."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
@@ -62,9 +61,9 @@ class DjvuSource:
                 "into one file with djvmcvt -b."
             )
         for number, size in enumerate(self._sizes, start=1):
-            if not 0 < size.width * size.height <= MAX_PIXELS:
+            if size.width * size.height > MAX_PIXELS:
                 raise SourceError(
-                    f"{name}: page {number} declares {size.width}x{size.height} px; 1 to "
+                    f"{name}: page {number} declares {size.width}x{size.height} px; at most "
                     f"{MAX_PIXELS:,} pixels are decoded. Scale it down or cut it."
                 )
 
@@ -109,17 +108,6 @@ class DjvuSource:
         """Close the file."""
         self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        err: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 def _page_sizes(file: BinaryIO) -> list[_Size]:
     """Sizes of the pages of a single-page or bundled file, in the order they are stored."""
@@ -145,7 +133,7 @@ def _page_sizes(file: BinaryIO) -> list[_Size]:
 def _page_size(file: BinaryIO) -> _Size:
     """From the INFO part, which comes first in a page."""
     tag, length, width, height = struct.unpack(">4sIHH", file.read(12))
-    if tag != b"INFO" or length < 5:
+    if tag != b"INFO" or length < 5 or not (width and height):
         raise ValueError("a page has no size")
     flags = file.read(length - 4)[-1:] if length >= 10 else b""
     is_on_side = bool(flags) and flags[0] & 7 in _ON_ITS_SIDE

@@ -9,8 +9,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final
 
 from PIL import Image
 
@@ -18,7 +17,7 @@ from tilewise.errors import SourceError, TilewiseError
 from tilewise.records import Page
 from tilewise.sources.colour import orientation_of, to_pixels
 from tilewise.sources.heic import heic_factory
-from tilewise.sources.source import PageSize, RasterSize, check_number
+from tilewise.sources.source import Closes, PageSize, RasterSize, check_number
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ _NEW_SUBFILE_TYPE: Final = 254  # TIFF 6.0: bit 0 is a reduced copy, bit 2 a mas
 _GUARD: Final = threading.RLock()
 
 
-class ImageSource:
+class ImageSource(Closes):
     """An image file whose header has been read.
 
     Several sources may be used from several threads; decoding goes one at a time. Of an animated
@@ -64,7 +63,7 @@ class ImageSource:
         with decoding(name, kind):
             self._image = self._open()
             self._frames = dict(_tiff_frames(self._image)) if kind == "TIFF" else {0: self._size()}
-        cost = _pixel_bytes(self._image, kind)
+            cost = _pixel_bytes(self._image, kind)
         for number, size in enumerate(self._frames.values(), start=1):
             _check_size(name, number, size, cost)
         if not self._frames:
@@ -99,17 +98,6 @@ class ImageSource:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        err: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self) -> Image.Image:
         """Read the header with the one decoder that the content calls for."""

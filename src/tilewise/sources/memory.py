@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +12,10 @@ from tilewise.errors import SourceError
 from tilewise.records import Page, Pixels
 from tilewise.sources.colour import to_pixels
 from tilewise.sources.image import decoding
-from tilewise.sources.source import PageSize, RasterSize, check_number
+from tilewise.sources.source import Closes, PageSize, RasterSize, check_number
 
 
-class PixelSource:
+class PixelSource(Closes):
     """One page whose pixels are known."""
 
     count = 1
@@ -35,20 +34,6 @@ class PixelSource:
         """The page."""
         check_number(self.name, number, 1)
         return self._page
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        err: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_picture(picture: Image.Image, name: str) -> PixelSource:

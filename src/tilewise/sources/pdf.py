@@ -9,15 +9,14 @@ import math
 import os
 import tempfile
 from io import BytesIO
-from types import TracebackType
-from typing import Any, BinaryIO, Final, Self, cast
+from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
 
 from tilewise.errors import SourceError
 from tilewise.records import Page, Pixels
 from tilewise.sources.pdf_process import Document, PdfFaultError, PdfLostError, ask, forget
-from tilewise.sources.source import PageSize, RasterSize, check_number
+from tilewise.sources.source import Closes, PageSize, RasterSize, check_number
 
 MAX_RENDER_PIXELS: Final = 64_000_000
 """Most pixels that a page is rendered to, whatever is asked for; 55 tiles of 448 px are 11e6."""
@@ -31,7 +30,7 @@ _LOCKED: Final = 5  # FPDF_ERR_SECURITY
 _NO_FILE: Final = 2  # FPDF_ERR_FILE, set before opening: nothing new was said
 
 
-class PdfSource:
+class PdfSource(Closes):
     """An open PDF. Pages are loaded when asked for, so a long document costs what is read of it."""
 
     def __init__(self, file: BinaryIO, name: str, password: str | None = None) -> None:
@@ -136,17 +135,6 @@ class PdfSource:
         """Close the document and its file."""
         forget(self._document)
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        err: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _with_descriptor(file: BinaryIO) -> BinaryIO:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from PIL import Image
@@ -16,7 +15,7 @@ from PIL import Image
 from tilewise.records import Page, Pixels
 from tilewise.sources.components import grey, ink_of
 from tilewise.sources.skew import measure_skew
-from tilewise.sources.source import PageSize, RasterSize, Source
+from tilewise.sources.source import Closes, PageSize, RasterSize, Source
 from tilewise.sources.upright import measure_upright
 
 LEAST_SKEW_DEG: Final = 0.15
@@ -115,7 +114,7 @@ def _turned(pixels: Pixels, angle_deg: float) -> Pixels:
     return np.stack(channels, -1)
 
 
-class StraightSource:
+class StraightSource(Closes):
     """A source whose scanned pages are put straight as they are decoded.
 
     ``size`` is that of the source; a page that was turned has another.
@@ -156,14 +155,3 @@ class StraightSource:
     def close(self) -> None:
         """Close the source."""
         self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        err: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

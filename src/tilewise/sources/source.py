@@ -51,6 +51,19 @@ class Source(Protocol):
     ) -> None: ...
 
 
+class Closes:
+    """For what a ``with`` block closes at its end, whatever happens in it."""
+
+    def close(self) -> None:
+        """Let go of what is held open; nothing, unless a class says otherwise."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def check_number(name: str, number: int, count: int) -> None:
     """Raise SourceError unless ``1 <= number <= count``."""
     if not 1 <= number <= count:

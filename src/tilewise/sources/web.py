@@ -14,8 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from PIL import Image
@@ -27,7 +26,7 @@ from tilewise.sources.browser import Leash, started, within
 from tilewise.sources.gate import LOCAL_HOST, Gate, LocalPage
 from tilewise.sources.image import decoding
 from tilewise.sources.program import work_folder
-from tilewise.sources.source import PageSize, RasterSize, check_number
+from tilewise.sources.source import Closes, PageSize, RasterSize, check_number
 from tilewise.sources.url import check_status
 from tilewise.sources.web_options import MAX_PICTURE_WIDTH, WebOptions
 
@@ -65,7 +64,7 @@ class Shot:
     height: int
 
 
-class WebSource:
+class WebSource(Closes):
     """A web page that has been drawn: one page, or several if it is very long."""
 
     def __init__(self, shots: list[Shot], name: str) -> None:
@@ -90,20 +89,6 @@ class WebSource:
         shot = self._shots[number - 1]
         pixels = _decoded(shot.png, self.name)[: shot.height]
         return Page(pixels=pixels, name=self.name, number=number, total=self.count)
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        err: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_page_at(url: str, name: str, options: WebOptions, asked: str = "") -> WebSource:
