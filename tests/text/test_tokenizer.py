@@ -115,7 +115,7 @@ def test_text_of_another_encoding_is_named(tokenizer: Tokenizer) -> None:
 def test_a_folder_gives_its_tokenizer(folder: Path) -> None:
     size = _cached(folder).vocab_size
     assert load_tokenizer(folder, size).vocab_size == size
-    with pytest.raises(WeightsError, match=f"has {size} pieces and the model has 300 ids"):
+    with pytest.raises(WeightsError, match=f"has {size} ids and the model has 300"):
         load_tokenizer(folder, 300)
 
 

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 from tilewise.errors import PromptError
 from tilewise.records import Turn
+from tilewise.text.templates import IMAGE_END, IMAGE_START, Template
+from tilewise.text.templates import IXC2 as IXC2
+from tilewise.text.templates import IXC2_SYSTEM as SYSTEM  # noqa: F401
 from tilewise.text.tokenizer import Tokenizer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
-    """How turns are set: ``start`` role newline text ``end`` newline.
+class SetTurn(NamedTuple):
+    """A turn as it is set: the header in front of its text, and its end with the gap behind."""
 
-    ``start`` and ``end`` are markers of the vocabulary, the roles are plain words.
-    """
-
-    start: str
+    header: str
+    text: str
     end: str
-    system: str = "system"
-    user: str = "user"
-    assistant: str = "assistant"
-
-
-IXC2: Final = Template(start="[UNUSED_TOKEN_146]", end="[UNUSED_TOKEN_145]")
-"""InternLM2 as InternLM-XComposer2 uses it. Source: the published ``chat`` function."""
-
-_NAME: Final = "InternLM-XComposer (浦语·灵笔)"
-
-SYSTEM: Final = (
-    f"You are an AI assistant whose name is {_NAME}.\n"
-    f"- {_NAME} is a multi-modality conversational language model that is developed by "
-    "Shanghai AI Laboratory (上海人工智能实验室). It is designed to be helpful, honest, and "
-    "harmless.\n"
-    f"- {_NAME} can understand and communicate fluently in the language chosen by the user such "
-    "as English and 中文.\n"
-    f"- {_NAME} is capable of comprehending and articulating responses effectively based on the "
-    "provided image."
-)
-"""The default system text of InternLM-XComposer2, exactly as published."""
+    is_answer: bool
 
 
 def render(turns: Sequence[Turn], template: Template, system: str | None) -> str:
@@ -48,27 +28,50 @@ def render(turns: Sequence[Turn], template: Template, system: str | None) -> str
 
     Args:
         turns: the conversation; the last is the user's.
-        template: markers and roles of the family.
-        system: text of a system turn before all others, None for none.
+        template: markers and headers of the family.
+        system: text of a system turn before all others, which may be empty; None for the
+            template's own, if it has one.
 
     Raises:
         PromptError: no turns, the last is not the user's, or a text holds one of the markers,
-            with which it could pass for turns that nobody took.
+            with which it could pass for turns that nobody took or pages that nobody showed.
     """
     if not turns or turns[-1].role != "user":
         raise PromptError("the conversation does not end with a question; add a user's turn.")
-    spoken = [] if system is None else [(template.system, system)]
-    roles = {"user": template.user, "assistant": template.assistant}
-    spoken += [(roles[turn.role], turn.text) for turn in turns]
-    for role, text in spoken:
-        for marker in (template.start, template.end):
-            if marker in text:
-                raise PromptError(
-                    f"the {role} text holds {marker}, which marks where turns start and end; "
-                    "leave it out."
-                )
-    set_turns = (f"{template.start}{role}\n{text}{template.end}\n" for role, text in spoken)
-    return "".join(set_turns) + f"{template.start}{template.assistant}\n"
+    return transcript(turns, template, system) + template.assistant
+
+
+def transcript(turns: Sequence[Turn], template: Template, system: str | None) -> str:
+    """Set a conversation as it went, with nothing to come; arguments as for ``render``.
+
+    Raises:
+        PromptError: a text holds one of the markers.
+    """
+    return "".join(t.header + t.text + t.end for t in set_turns(turns, template, system))
+
+
+def set_turns(turns: Sequence[Turn], template: Template, system: str | None) -> Iterator[SetTurn]:
+    """The turns one by one, the system's first if there is one; arguments as for ``render``.
+
+    Raises:
+        PromptError: a text holds one of the markers.
+    """
+    system = template.default_system if system is None else system
+    if system is not None:
+        yield _set("system", template.system, system, template)
+    headers = {"user": template.user, "assistant": template.assistant}
+    for turn in turns:
+        yield _set(turn.role, headers[turn.role], turn.text, template)
+
+
+def _set(role: str, header: str, text: str, template: Template) -> SetTurn:
+    for marker in template.markers:
+        if marker in text:
+            what = "where turns start and end"
+            if marker not in template.separator + template.user + template.assistant:
+                what = "where a page stands"
+            raise PromptError(f"the {role} text holds {marker}, which marks {what}; leave it out.")
+    return SetTurn(header, text, template.separator, role == "assistant")
 
 
 def segments(
@@ -89,9 +92,37 @@ def segments(
     Raises:
         PromptError: the text is no Unicode.
 
-    Source: ``every`` is the published ``chat`` function, ``first`` training and evaluation.
+    Source: ``every`` is the published ``chat`` function of InternLM-XComposer2, ``first`` its
+    training and evaluation.
     """
     return [
         tokenizer.encode(part, bos=(part != "" if bos == "every" else number == 0))
         for number, part in enumerate(text.split(placeholder))
     ]
+
+
+def segments_between_ends(text: str, placeholder: str, tokenizer: Tokenizer) -> list[list[int]]:
+    """Encode a text as a whole, each page as its start and its end, and split it between the two.
+
+    How some tokenizers set blanks depends on what stands in front, so parts are not encoded by
+    themselves.
+
+    Args:
+        text: what ``render`` gave with a template whose markers are ``<img>`` and ``</img>`` too.
+        placeholder: stands where a page goes.
+        tokenizer: of the model; it knows ``<img>`` and ``</img>``.
+
+    Returns:
+        One list of ids more than there are placeholders, without the ids of ``<img>`` and
+        ``</img>``. The first begins with the start id where the tokenizer sets one.
+
+    Raises:
+        PromptError: the text is no Unicode.
+
+    Source: InternVL, which writes all of a prompt before it encodes it.
+    """
+    ends = (tokenizer.id_of(IMAGE_START), tokenizer.id_of(IMAGE_END))
+    ids = tokenizer.encode(text.replace(placeholder, IMAGE_START + IMAGE_END), bos=True)
+    starts = [at for at in range(len(ids) - 1) if (ids[at], ids[at + 1]) == ends]
+    cuts = [(0, 0), *((at, at + 2) for at in starts), (len(ids), len(ids))]
+    return [ids[stop:start] for (_, stop), (start, _) in itertools.pairwise(cuts)]
