@@ -80,6 +80,8 @@ class Recent:
         digest = hashlib.sha256(repr(tiles.fit).encode())
         digest.update(plan.entries.tobytes())
         digest.update(np.ascontiguousarray(tiles.canvas).data)
+        if tiles.whole is not None:
+            digest.update(np.ascontiguousarray(tiles.whole).data)
         return digest.hexdigest()
 
     def get(self, key: str) -> dict[str, Tensor] | None:

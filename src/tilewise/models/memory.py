@@ -21,6 +21,7 @@ CHUNK: Final = 2048
 VIEW_CHUNK: Final = 8
 """Views that the encoder runs at a time."""
 
+_KEPT: Final = 16_384  # positions; longer prompts are few, and checked when they come
 _UNKNOWN: Final = 1 << 60  # bytes, where a device does not say what it has left
 _LAYERS: Final = "decoder.layers."
 _END: Final = ("decoder.norm.", "decoder.output.")
@@ -67,9 +68,9 @@ class Network(Protocol):
 def places(network: Network, budgets: Mapping[str, int], what: str = "the model") -> dict[str, str]:
     """Assign every weight to a device, as few devices as will hold them.
 
-    What images and ids pass before the first layer stays together (separators too), and so
-    does each layer, with room for its keys and values of a full context, and so do the final norm
-    and the output.
+    What images and ids pass before the first layer stays together, separators too, and so
+    does each layer, with room for its keys and values of a full context (of 16,384 positions at
+    most), and so do the final norm and the output.
 
     Args:
         network: the model in the dtype that it will have; it may be on the meta device.
@@ -84,7 +85,7 @@ def places(network: Network, budgets: Mapping[str, int], what: str = "the model"
     """
     cfg = network.cfg
     layers = [f"{_LAYERS}{i}" for i in range(cfg.decoder.layers)]
-    kept = footprint(network).token_bytes * cfg.context // len(layers)
+    kept = footprint(network).token_bytes * min(cfg.context, _KEPT) // len(layers)
     sizes = {"start": 0, **dict.fromkeys(layers, kept), "end": 0}
     weights = network.state_dict()
     for name, weight in weights.items():

@@ -16,6 +16,7 @@ from tilewise.models.units import Image, Prompt, Unit, common, image_segments, p
 from tilewise.nn.decoder import Decoder
 from tilewise.nn.kv_cache import KVCache
 from tilewise.nn.partial_lora import window
+from tilewise.nn.rope import LongRope
 
 ANSWER_ROOM: Final = 512
 """Positions kept free behind a prompt before the cache has to grow."""
@@ -29,13 +30,17 @@ class Rows:
     """Keys and values of a batch, how each row is padded on the left, and what it holds.
 
     ``pads`` counts positions, (batch,), and is None where no row is padded. ``held`` is what each
-    row holds but for the ids that ``note`` was given since they were last asked for.
+    row holds but for the ids that ``note`` was given since they were last asked for, the first
+    ``asked`` units of a row being its prompt. ``encoded`` keeps image sequences where rows may
+    have to run again.
     """
 
     kv: KVCache
     pads: Tensor | None
     held: list[list[Unit]]
     noted: list[Tensor] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
+    encoded: dict[Image, Tensor] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -50,6 +55,10 @@ class Rows:
                 row += ids
             self.noted = []
         return self.held
+
+    def answer(self, row: int) -> list[int]:
+        """The ids that a row was given behind its prompt."""
+        return [unit for unit in self.rows[row][self.asked[row] :] if isinstance(unit, int)]
 
     def note(self, ids: Tensor) -> None:
         """Take note of one more id of each row, (batch,), without waiting for a GPU to give it."""
@@ -87,17 +96,26 @@ def prefill(
     longest = max(map(len, prompts))
     pads = [longest - len(prompt) for prompt in prompts]
     kv = decoder.new_cache(len(prompts), longest + ANSWER_ROOM)
+    held = [list(prompt.units) for prompt in prompts]
+    padded = _ids(decoder, pads) if any(pads) else None
+    new = Rows(kv, padded, held, asked=list(map(len, held)))
+    encode = _kept(decoder, encode, new)
     logits = [
         _run(decoder, encode, prompt.units, kv.row(row, pads[row]), told, chunk)
         for row, prompt in enumerate(prompts)
     ]
     kv.advance(longest)
-    rows = [list(prompt.units) for prompt in prompts]
-    return torch.stack(logits), Rows(kv, _ids(decoder, pads) if any(pads) else None, rows)
+    return torch.stack(logits), new
 
 
-def decode(decoder: Decoder, ids: Tensor, cache: Rows) -> Tensor:
-    """Append one id to each row, (batch,); logits (batch, vocabulary) of the next."""
+def decode(decoder: Decoder, encode: Encode, ids: Tensor, cache: Rows, *, chunk: int) -> Tensor:
+    """Append one id to each row, (batch,); logits (batch, vocabulary) of the next.
+
+    A row that outgrows its rotary table is run again with the next one, once in its life;
+    ``encode`` and ``chunk`` are for that.
+    """
+    for row in decoder.stale_rows(cache.kv, cache.pads):
+        _run_again(decoder, _kept(decoder, encode, cache), cache, row, chunk)
     x = decoder.embed(ids.to(decoder.embed.weight.device))[:, None]
     hidden = decoder(x, (), cache.kv, cache.pads)
     cache.note(ids)
@@ -117,7 +135,8 @@ def select(cache: Rows, rows: Tensor) -> Rows:
     if len(chosen) == len(rows_before) and is_padded_alike:
         pairs = zip(held, rows_before, strict=True)
         same = min(positions(new[: common(new, old)]) for new, old in pairs)
-    return Rows(cache.kv.select(rows, same), pads, held)
+    asked = [cache.asked[row] for row in chosen]
+    return Rows(cache.kv.select(rows, same), pads, held, asked=asked, encoded=cache.encoded)
 
 
 def embeddings(decoder: Decoder, encode: Encode, units: Sequence[Unit], told: Told) -> Tensor:
@@ -145,25 +164,61 @@ def _continue(
     """Run what a cache of one row does not hold of a prompt yet; logits (1, vocabulary)."""
     kept = common(cache.rows[0], prompt.units)
     kept -= kept == len(prompt.units)  # something has to run to give logits
+    if decoder.regime(len(prompt)) != cache.kv.regimes[0]:
+        kept = 0
     cache.kv.truncate(positions(prompt.units[:kept]))
     told.skip(prompt.units[:kept])
+    encode = _kept(decoder, encode, cache)
     logits = _run(decoder, encode, prompt.units[kept:], cache.kv, told, chunk)
-    cache.rows[0] = list(prompt.units)
+    cache.held, cache.asked = [list(prompt.units)], [len(prompt.units)]
     return logits[None]
 
 
 def _run(
-    decoder: Decoder, encode: Encode, units: Sequence[Unit], kv: KVCache, told: Told, chunk: int
+    decoder: Decoder,
+    encode: Encode,
+    units: Sequence[Unit],
+    kv: KVCache,
+    told: Told,
+    chunk: int,
+    *,
+    ahead: int = 0,
 ) -> Tensor:
-    """Append units to a cache of one row; logits (vocabulary,) of the next id."""
+    """Append units to a cache of one row; logits (vocabulary,) of the next id.
+
+    ``ahead`` positions are known to follow at once.
+    """
     x, segments = embeddings(decoder, encode, units, told), image_segments(units)
-    hidden = x[None]
+    hidden, total = x[None], kv.length + len(x) + ahead
     for start in range(0, len(x), chunk):
         stop = min(start + chunk, len(x))
         own = window(segments, start, stop)
-        hidden = decoder(x[None, start:stop], own, kv, is_last_only=True)
+        hidden = decoder(x[None, start:stop], own, kv, total=total, is_last_only=True)
         told.positions(stop - start)
     return decoder.logits(hidden[0, -1])
+
+
+def _run_again(decoder: Decoder, encode: Encode, cache: Rows, row: int, chunk: int) -> None:
+    """Run all that a row holds once more, for the rotary table that the next position needs."""
+    units = cache.rows[row]
+    pad = 0 if cache.pads is None else int(cache.pads[row])
+    told = Told([Prompt(units=tuple(units))], None)
+    _run(decoder, encode, units, cache.kv.row(row, pad), told, chunk, ahead=1)
+
+
+def _kept(decoder: Decoder, encode: Encode, cache: Rows) -> Encode:
+    """Encode pages once for a cache whose rows may have to run again."""
+    if not isinstance(decoder.cfg.rope_scaling, LongRope):
+        return encode
+
+    def once(image: Image, told: Told) -> Tensor:
+        if image in cache.encoded:
+            told.views(image.views)
+        else:
+            cache.encoded[image] = encode(image, told)
+        return cache.encoded[image]
+
+    return once
 
 
 def _ids(decoder: Decoder, ids: Sequence[int]) -> Tensor:

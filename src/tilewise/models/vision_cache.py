@@ -80,6 +80,8 @@ class VisionCache:
         digest.update(f"{plan.tokens_per_tile} {plan.has_global} {len(plan)} ".encode())
         digest.update(plan.entries.tobytes())
         digest.update(np.ascontiguousarray(tiles.canvas).data)
+        if tiles.whole is not None:  # made of the page's own pixels, not of the canvas
+            digest.update(np.ascontiguousarray(tiles.whole).data)
         return digest.hexdigest()
 
     def get(self, key: str) -> dict[str, Tensor] | None:

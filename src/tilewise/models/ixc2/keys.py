@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import torch
-from einops import rearrange
-from torch import Tensor
-
 from tilewise.errors import WeightsError
 from tilewise.models.ixc2.config import Ixc2Config
+from tilewise.models.key_rules import flat, grouped, joined, same
 from tilewise.nn.decoder import DecoderConfig
 from tilewise.weights.keymap import KeyRule
 
@@ -63,23 +60,23 @@ _UNUSED: Final = (
 def rules(cfg: Ixc2Config) -> tuple[KeyRule, ...]:
     """The table of names, for ``weights.keymap``."""
     one = [
-        _same("model.tok_embeddings.weight", "decoder.embed.weight"),
-        _same("model.norm.weight", "decoder.norm.weight"),
-        _same("output.weight", "decoder.output.weight"),
-        _flat(VIEW_SEPARATOR, "view_separator", 3),
-        _flat(NEWLINE, "newline", 4),
-        _same(f"{VIT}.embeddings.class_embedding", "vit.cls"),
-        _same(f"{VIT}.embeddings.patch_embedding.weight", "vit.patch.weight"),
-        _same(POSITIONS, "vit.positions"),
+        same("model.tok_embeddings.weight", "decoder.embed.weight"),
+        same("model.norm.weight", "decoder.norm.weight"),
+        same("output.weight", "decoder.output.weight"),
+        flat(VIEW_SEPARATOR, "view_separator", 3),
+        flat(NEWLINE, "newline", 4),
+        same(f"{VIT}.embeddings.class_embedding", "vit.cls"),
+        same(f"{VIT}.embeddings.patch_embedding.weight", "vit.patch.weight"),
+        same(POSITIONS, "vit.positions"),
     ]
     for leaf in ("weight", "bias"):
         one += [
-            _same(f"vision_proj.0.{leaf}", f"projector.up.{leaf}"),
-            _same(f"vision_proj.2.{leaf}", f"projector.out.{leaf}"),
-            _same(f"{VIT}.pre_layrnorm.{leaf}", f"vit.pre_norm.{leaf}"),
+            same(f"vision_proj.0.{leaf}", f"projector.up.{leaf}"),
+            same(f"vision_proj.2.{leaf}", f"projector.out.{leaf}"),
+            same(f"{VIT}.pre_layrnorm.{leaf}", f"vit.pre_norm.{leaf}"),
         ]
     unused = [KeyRule(theirs=(name,), ours=None) for name in _UNUSED]
-    return (*one, *_vit_layer(), *_decoder_layer(cfg.decoder), *unused)
+    return (*one, *_vit_layer(cfg.vision.width), *_decoder_layer(cfg.decoder), *unused)
 
 
 def check_kind(shapes: Mapping[str, tuple[int, ...]], cfg: Ixc2Config, folder: Path) -> None:
@@ -122,72 +119,34 @@ def _length(shape: tuple[int, ...], axis: int) -> int:
     return shape[axis] if -len(shape) <= axis < len(shape) else 0
 
 
-def _same(theirs: str, ours: str) -> KeyRule:
-    return KeyRule(theirs=(theirs,), ours=ours)
-
-
-def _flat(theirs: str, ours: str, axes: int) -> KeyRule:
-    """A vector, published with axes of length one before it."""
-    return KeyRule(
-        theirs=(theirs,),
-        ours=ours,
-        load=lambda value: value.reshape(-1),
-        store=lambda value: (value.reshape(*[1] * (axes - 1), -1),),
-    )
-
-
-def _vit_layer() -> list[KeyRule]:
+def _vit_layer(width: int) -> list[KeyRule]:
     table = []
     for leaf in ("weight", "bias"):
         table += [
-            _same(f"{_VIT_LAYER}.{theirs}.{leaf}", f"vit.layers.{{i}}.{ours}.{leaf}")
+            same(f"{_VIT_LAYER}.{theirs}.{leaf}", f"vit.layers.{{i}}.{ours}.{leaf}")
             for ours, theirs in _VIT_PARTS.items()
         ]
-        table.append(
-            KeyRule(
-                theirs=tuple(f"{_VIT_LAYER}.self_attn.{part}_proj.{leaf}" for part in "qkv"),
-                ours=f"vit.layers.{{i}}.qkv.{leaf}",
-                load=lambda *parts: torch.cat(parts),
-                store=lambda value: tuple(part.contiguous() for part in value.chunk(3)),
-            )
-        )
+        theirs = tuple(f"{_VIT_LAYER}.self_attn.{part}_proj.{leaf}" for part in "qkv")
+        table.append(joined(theirs, f"vit.layers.{{i}}.qkv.{leaf}", (width,) * 3))
     return table
 
 
 def _decoder_layer(cfg: DecoderConfig) -> list[KeyRule]:
     table = [
-        _same(f"{_LAYER}.{theirs}.weight", f"decoder.layers.{{i}}.{ours}.weight")
+        same(f"{_LAYER}.{theirs}.weight", f"decoder.layers.{{i}}.{ours}.weight")
         for ours, theirs in (("attention_norm", "attention_norm"), ("mlp_norm", "ffn_norm"))
     ]
     for ours, theirs in _LINEARS.items():
         at = f"decoder.layers.{{i}}.{ours}"
         table += [
-            _same(f"{_LAYER}.{theirs}.weight", f"{at}.weight"),
-            _same(f"{_LAYER}.{theirs}.Plora_A.weight", f"{at}.lora_a.weight"),
-            _same(f"{_LAYER}.{theirs}.Plora_B.weight", f"{at}.lora_b.weight"),
+            same(f"{_LAYER}.{theirs}.weight", f"{at}.weight"),
+            same(f"{_LAYER}.{theirs}.Plora_A.weight", f"{at}.lora_a.weight"),
+            same(f"{_LAYER}.{theirs}.Plora_B.weight", f"{at}.lora_b.weight"),
         ]
     qkv, at = f"{_LAYER}.attention.wqkv", "decoder.layers.{i}.attention.qkv"
     return [
         *table,
-        _grouped(f"{qkv}.weight", f"{at}.weight", cfg),
-        _same(f"{qkv}.Plora_A.weight", f"{at}.lora_a.weight"),
-        _grouped(f"{qkv}.Plora_B.weight", f"{at}.lora_b.weight", cfg),
+        grouped(f"{qkv}.weight", f"{at}.weight", cfg),
+        same(f"{qkv}.Plora_A.weight", f"{at}.lora_a.weight"),
+        grouped(f"{qkv}.Plora_B.weight", f"{at}.lora_b.weight", cfg),
     ]
-
-
-def _grouped(theirs: str, ours: str, cfg: DecoderConfig) -> KeyRule:
-    """Rows published by key head, each with its queries, its key and its value."""
-    queries = cfg.heads // cfg.kv_heads
-
-    def load(value: Tensor) -> Tensor:
-        groups = rearrange(value, "(g p d) c -> p g d c", g=cfg.kv_heads, p=queries + 2)
-        q = rearrange(groups[:queries], "p g d c -> (g p d) c")
-        return torch.cat([q, *groups[queries:].flatten(1, 2)])
-
-    def store(value: Tensor) -> tuple[Tensor, ...]:
-        q, k, v = value.split([cfg.width, *[cfg.kv_heads * cfg.head_size] * 2])
-        q = rearrange(q, "(g p d) c -> g p d c", g=cfg.kv_heads, p=queries)
-        k, v = (rearrange(x, "(g d) c -> g 1 d c", g=cfg.kv_heads) for x in (k, v))
-        return (torch.cat([q, k, v], dim=1).flatten(0, 2),)
-
-    return KeyRule(theirs=(theirs,), ours=ours, load=load, store=store)

@@ -23,7 +23,8 @@ from tilewise.models.told import Told
 from tilewise.models.units import Image, Prompt, assemble
 from tilewise.models.views import recalled
 from tilewise.records import Evidence, Page, Plan, Tiles, Turn
-from tilewise.text.chat import IXC2, SYSTEM
+from tilewise.text.templates import IXC2
+from tilewise.text.templates import IXC2_SYSTEM as SYSTEM
 from tilewise.text.tokenizer import Tokenizer, load_tokenizer
 from tilewise.tiling.grid import hd_grid
 from tilewise.tiling.layout import plan
@@ -59,7 +60,7 @@ class Ixc2Reader:
         """Pixels at which a vector page fills its grid, so that it is not resized again."""
         scale = 100 if max(width_pt, height_pt) < 10_000 else 1
         size = (max(1, round(width_pt * scale)), max(1, round(height_pt * scale)))
-        for _ in range(3):  # truncation may take a pixel off once or twice
+        for _ in range(max_tiles + 3):  # truncation takes a pixel off, of a strip at each tile
             fit = hd_grid(*size, self.cfg.tiling(max_tiles))
             if size == (fit.width, fit.height):
                 break
@@ -123,7 +124,7 @@ class Ixc2Reader:
     @torch.inference_mode()
     def decode(self, ids: Tensor, cache: Rows) -> Tensor:
         """Append one id to each row; logits (batch, vocabulary) of the next."""
-        return rows.decode(self.network.decoder, ids, cache)
+        return rows.decode(self.network.decoder, self._image, ids, cache, chunk=self.chunk)
 
     def select(self, cache: Rows, chosen: Tensor) -> Rows:
         """The cache of the given rows, (new batch,), repeats allowed; ``cache`` is used up."""

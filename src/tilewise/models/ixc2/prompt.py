@@ -8,7 +8,8 @@ from typing import Final
 
 from tilewise.errors import PromptError
 from tilewise.records import Turn
-from tilewise.text.chat import IXC2, render, segments
+from tilewise.text.chat import render, segments
+from tilewise.text.templates import IXC2
 from tilewise.text.tokenizer import Tokenizer
 
 IMAGE: Final = "<ImageHere>"
