@@ -47,7 +47,9 @@ def weights_to_quantise(folder: Path) -> frozenset[str]:
         )
     chosen = QUANTISED[family]()
     rules = TABLES[family](config)
-    return frozenset(name for rule in rules if rule.ours in chosen for name in rule.theirs)
+    return frozenset(
+        name for rule in rules for ours in rule.made if ours in chosen for name in rule.theirs
+    )
 
 
 def _ixc2(config: Mapping[str, Any]) -> Sequence[KeyRule]:

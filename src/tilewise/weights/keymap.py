@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import chain
+from pathlib import Path
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from tilewise.errors import WeightsError
-from tilewise.weights.files import TensorFiles
+from tilewise.weights.files import TensorInfo
 from tilewise.weights.names import listed
 
 Report = Callable[[str, int, int], None]
@@ -40,22 +42,62 @@ def _alone(tensor: Tensor) -> tuple[Tensor, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRule:
-    """How one tensor of ours is made of published ones.
+    """How tensors of ours are made of published ones.
 
-    Several of ``theirs`` are joined to the one ``ours``. ``load`` and ``store`` are inverses,
-    made of tensor operations alone, and never write to what they are given; without them the
-    one tensor is taken as it is. ``ours`` is None for published tensors that are not used.
+    All of ``theirs`` together make ``ours``: one tensor, or where ``ours`` is a tuple as many as
+    it names. ``load`` and ``store`` are inverses, made of tensor operations alone, and never
+    write to what they are given; without them the one tensor is taken as it is. ``ours`` is None
+    for published tensors that are not used.
     """
 
     theirs: tuple[str, ...]
-    ours: str | None
-    load: Callable[..., Tensor] = _same
-    store: Callable[[Tensor], tuple[Tensor, ...]] = _alone
+    ours: str | tuple[str, ...] | None
+    load: Callable[..., Tensor | tuple[Tensor, ...]] = _same
+    store: Callable[..., tuple[Tensor, ...]] = _alone
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Names of ours, none where the published tensors are not used."""
+        if self.ours is None:
+            return ()
+        return (self.ours,) if isinstance(self.ours, str) else self.ours
+
+    def loaded(self, tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
+        """Our tensors, made of the published ones."""
+        value = self.load(*tensors)
+        return (value,) if isinstance(value, Tensor) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A rule at certain numbers: names of published tensors, and of ours that they make."""
+
+    rule: KeyRule
+    theirs: tuple[str, ...]
+    ours: tuple[str, ...]
+
+
+class Tensors(Protocol):
+    """Tensors of a folder, such as ``weights.files.TensorFiles``."""
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+
+    @property
+    def infos(self) -> Mapping[str, TensorInfo]:
+        """Shapes and dtypes by name, in the fastest order to read them in."""
+
+    def read(self, name: str) -> Tensor:
+        """A tensor by its name, on the CPU; copy it before writing to it."""
+
+    def close(self) -> None:
+        """Let go of open files."""
 
 
 def load_weights(
     model: nn.Module,
-    files: TensorFiles,
+    files: Tensors,
     rules: Sequence[KeyRule],
     *,
     dtype: torch.dtype | None = None,
@@ -76,7 +118,7 @@ def load_weights(
         WeightsError: lists every missing, extra and misshapen tensor. Nothing is changed then.
     """
     wanted = model.state_dict()
-    groups, extra = _groups(files, rules)
+    groups, extra = groups_of(files.infos, rules)
     faults = _faults(wanted, groups, extra, files, rules)
     if faults:
         raise WeightsError(
@@ -84,14 +126,16 @@ def load_weights(
             "Give a folder of this model, or one whose config.json says what it is."
         )
     # All are made before any is filled, so that what is freed between leaves no gaps in the heap.
-    for ours in groups:
+    for ours in chain.from_iterable(group.ours for group in groups):
         place = device(ours) if callable(device) else device
         _make(model, ours, dtype, torch.device(place))
-    total, done = files.size_bytes, 0
-    for ours, group in groups.items():
+    total, done = sum(info.size_bytes for info in files.infos.values()), 0
+    for group in groups:
         with torch.no_grad():
-            _tensor(model, ours).copy_(group.rule.load(*map(files.read, group.names)))
-        done += sum(files.infos[name].size_bytes for name in group.names)
+            values = group.rule.loaded(map(files.read, group.theirs))
+            for ours, value in zip(group.ours, values, strict=True):
+                _tensor(model, ours).copy_(value)
+        done += sum(files.infos[name].size_bytes for name in group.theirs)
         if progress is not None:
             progress("weights", done // _MIB, total // _MIB)
     files.close()
@@ -110,33 +154,56 @@ def publish(
     tensors: Mapping[str, Tensor], rules: Sequence[KeyRule]
 ) -> Iterator[tuple[str, Tensor]]:
     """As ``published``, of tensors by our names."""
-    backward = _Table([(rule.ours, rule) for rule in rules if rule.ours is not None])
-    found = {name: backward.find(name) for name in tensors}
-    nameless = [name for name, match in found.items() if match is None]
+    for group in groups_to_publish(tensors, rules):
+        parts = group.rule.store(*(tensors[name] for name in group.ours))
+        yield from zip(group.theirs, parts, strict=True)
+
+
+def groups_to_publish(names: Iterable[str], rules: Sequence[KeyRule]) -> list[Group]:
+    """What tensors by our names are published as, in the order of the first of each group.
+
+    Raises:
+        WeightsError: lists every name that no rule has, or that lacks others of its rule.
+    """
+    there = dict.fromkeys(names)
+    groups, nameless = _matched(there, [(name, rule) for rule in rules for name in rule.made])
+    halves = [group for group in groups if not there.keys() >= set(group.ours)]
+    nameless += [name for group in halves for name in group.ours if name in there]
     if nameless:
         raise WeightsError(f"no published name is known for: {listed(nameless)}.")
-    for name, match in found.items():
-        assert match is not None
-        rule, numbers = match
-        yield from zip(
-            [theirs.format(**numbers) for theirs in rule.theirs],
-            rule.store(tensors[name]),
-            strict=True,
-        )
+    return groups
+
+
+def groups_of(names: Iterable[str], rules: Sequence[KeyRule]) -> tuple[list[Group], list[str]]:
+    """What published tensors make, in the order of the first of each group, and names unknown."""
+    table = [(name, rule) for rule in rules for name in rule.theirs]
+    groups, unknown = _matched(names, table)
+    return [group for group in groups if group.ours], unknown
 
 
 def has_our_names(names: Iterable[str], rules: Sequence[KeyRule]) -> bool:
     """Whether tensors have our names, all of them, rather than the published ones."""
-    backward = _Table([(rule.ours, rule) for rule in rules if rule.ours is not None])
+    backward = _Table([(name, rule) for rule in rules for name in rule.made])
     return all(backward.find(name) is not None for name in names)
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """The published names that make one tensor of ours, None where one is missing."""
-
-    rule: KeyRule
-    names: list[str]
+def _matched(
+    names: Iterable[str], patterns: Sequence[tuple[str, KeyRule]]
+) -> tuple[list[Group], list[str]]:
+    """Groups of names by the rule and numbers that their patterns give, and names without."""
+    table = _Table(patterns)
+    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], Group] = {}
+    unknown = []
+    for name in names:
+        match = table.find(name)
+        if match is None:
+            unknown.append(name)
+            continue
+        rule, numbers = match
+        theirs = tuple(name.format(**numbers) for name in rule.theirs)
+        ours = tuple(name.format(**numbers) for name in rule.made)
+        groups.setdefault((theirs, ours), Group(rule, theirs, ours))
+    return list(groups.values()), unknown
 
 
 class _Table:
@@ -167,44 +234,28 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(_FIELD.sub(r"(?P<\1>0|[1-9][0-9]*)", re.escape(pattern)))
 
 
-def _groups(files: TensorFiles, rules: Sequence[KeyRule]) -> tuple[dict[str, _Group], list[str]]:
-    """What the files hold: groups by our name in the order of the files, and names unknown."""
-    forward = _Table([(theirs, rule) for rule in rules for theirs in rule.theirs])
-    groups: dict[str, _Group] = {}
-    extra = []
-    for name in files.infos:
-        match = forward.find(name)
-        if match is None:
-            extra.append(name)
-            continue
-        rule, numbers = match
-        if rule.ours is not None:
-            names = [theirs.format(**numbers) for theirs in rule.theirs]
-            groups.setdefault(rule.ours.format(**numbers), _Group(rule, names))
-    return groups, extra
-
-
 def _faults(
     wanted: Mapping[str, Tensor],
-    groups: Mapping[str, _Group],
+    groups: Sequence[Group],
     extra: list[str],
-    files: TensorFiles,
+    files: Tensors,
     rules: Sequence[KeyRule],
 ) -> list[str]:
     """What is missing, extra or misshapen, each kind as one clause, in published names."""
-    absent = {name: value.to("meta") for name, value in wanted.items() if name not in groups}
+    made = {name for group in groups for name in group.ours}
+    absent = {name: value.to("meta") for name, value in wanted.items() if name not in made}
     missing = [name for name, _ in publish(absent, rules)]
     misshapen: dict[str, list[str]] = {}
-    for ours, group in groups.items():
-        if ours not in wanted:
-            extra = extra + [name for name in group.names if name in files.infos]
+    for group in groups:
+        if not wanted.keys() >= set(group.ours):
+            extra = extra + [name for name in group.theirs if name in files.infos]
             continue
-        missing += [name for name in group.names if name not in files.infos]
-        shapes = [tuple(part.shape) for part in group.rule.store(wanted[ours].to("meta"))]
-        for name, shape in zip(group.names, shapes, strict=True):
-            if name in files.infos and files.infos[name].shape != shape:
-                shapes_said = f"{files.infos[name].shape} instead of {shape}"
-                misshapen.setdefault(shapes_said, []).append(name)
+        missing += [name for name in group.theirs if name not in files.infos]
+        parts = group.rule.store(*(wanted[name].to("meta") for name in group.ours))
+        for name, part in zip(group.theirs, parts, strict=True):
+            if name in files.infos and files.infos[name].shape != tuple(part.shape):
+                said = f"{files.infos[name].shape} instead of {tuple(part.shape)}"
+                misshapen.setdefault(said, []).append(name)
     faults = [
         f"{len(names)} {kind}: {listed(names)}"
         for kind, names in (("missing", missing), ("extra", extra))

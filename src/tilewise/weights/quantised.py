@@ -118,12 +118,12 @@ def quantised_rules(
         form: of the weights.
     """
     parts = [
-        replace(rule, theirs=theirs, ours=ours)
+        replace(rule, theirs=theirs, ours=ours[0] if isinstance(rule.ours, str) else ours)
         for rule in rules
-        if rule.ours in weights
+        if rule.made and set(rule.made) <= set(weights)
         for theirs, ours in zip(
             zip(*(part_names(name, form) for name in rule.theirs), strict=True),
-            part_names(str(rule.ours), form),
+            zip(*(part_names(name, form) for name in rule.made), strict=True),
             strict=True,
         )
     ]

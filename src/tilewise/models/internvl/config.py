@@ -211,20 +211,18 @@ class InternVLConfig:
         vision = _native_vision(top)
         top.fixed({"image_seq_length": vision.patches // 4})
         part = top.section("text_config", {"model_type": "qwen2"})
-        kind = part.text("model_type", NATIVE_LANGUAGES)
-        decoder, context = read_language(part, ARCHITECTURES[_CLASSES[kind]])
+        part.text("model_type", NATIVE_LANGUAGES)
+        kind: Language = part["model_type"]
+        decoder, context = read_language(part, kind)
         top = Fields(data, "", {**top.absent, "template": NATIVE_LANGUAGES[kind]})
         return cls(
             vision=vision,
             decoder=decoder,
-            language=ARCHITECTURES[_CLASSES[kind]],
+            language=kind,
             template=top.text("template", LANGUAGES_OF),
             context=context,
             **_shared(top),
         )
-
-
-_CLASSES: Final = {kind: name for name, kind in ARCHITECTURES.items()}
 
 
 def read_config(data: Mapping[str, Any]) -> InternVLConfig:
