@@ -148,8 +148,22 @@ def _ixc2(
     return load_ixc2(folder, dtype=dtype, devices=devices, progress=progress)
 
 
+def _internvl(
+    folder: Path,
+    *,
+    dtype: torch.dtype | None,
+    devices: tuple[torch.device, ...],
+    progress: Progress | None,
+) -> Reader:
+    from tilewise.models.internvl.model import load_internvl  # noqa: PLC0415 - a family is imported when used
+
+    return load_internvl(folder, dtype=dtype, devices=devices, progress=progress)
+
+
 FAMILIES: Final[dict[str, Loader]] = {
     "tilewise-nano": _nano,
     "internlmxcomposer2": _ixc2,
+    "internvl_chat": _internvl,
+    "internvl": _internvl,
 }
 """Loaders by the ``model_type`` of ``config.json``."""

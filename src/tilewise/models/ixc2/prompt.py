@@ -45,6 +45,8 @@ def chat_ids(
             "given; each page needs one. Leave them all out to put the pages first."
         )
     parts = segments(render(turns, IXC2, system), IMAGE, tokenizer, "every")
-    if not pages:  # the authors' code adds one more here: in the text, and by the tokenizer
+    if (
+        not pages and tokenizer.bos_id is not None
+    ):  # the authors' code adds one more here: in the text, and by the tokenizer
         parts[0].insert(0, tokenizer.bos_id)
     return parts

@@ -1,0 +1,225 @@
+"""InternVL as a reader: wiring of network, prompt, cache and tokenizer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from tilewise.errors import PromptError
+from tilewise.models import rows
+from tilewise.models.internvl.config import read_config
+from tilewise.models.internvl.keys import QUANTISED, name_form, rules
+from tilewise.models.internvl.network import InternVL
+from tilewise.models.internvl.prompt import chat_ids, random_tokens
+from tilewise.models.memory import CHUNK, VIEW_CHUNK, footprint
+from tilewise.models.networks import fill_network
+from tilewise.models.reader import Footprint, Progress, VisionStore
+from tilewise.models.rows import Rows
+from tilewise.models.told import Told
+from tilewise.models.units import Image, Prompt, assemble
+from tilewise.models.views import recalled
+from tilewise.nn.rope import DynamicNtk
+from tilewise.records import Evidence, Page, Plan, Tiles, Turn
+from tilewise.text.templates import IMAGE_END, IMAGE_SLOT, IMAGE_START, TEMPLATES
+from tilewise.text.tokenizer import Tokenizer, check_tokens, load_tokenizer
+from tilewise.tiling.grid import fit_page
+from tilewise.tiling.layout import plan
+from tilewise.tiling.partition import cut
+from tilewise.weights.files import TensorFiles
+from tilewise.weights.files import read_config as read_folder
+
+IMAGE_ENDS: Final = (IMAGE_START, IMAGE_END)
+"""Tokens in front of a page and behind it."""
+
+_PAGE_VIEWS: Final = 41  # of a page at 40 tiles, the most that the models were tested with
+_RASTER_TILES: Final = 64  # tiles along the long side of a page so large that any grid is filled
+
+
+class InternVLReader:
+    """The reader. See ``models.reader.Reader`` for what its methods promise.
+
+    ``chunk`` positions and ``view_chunk`` views run at a time; memory grows with both, results
+    do not depend on them. ``system`` is the text of the system turn, None for the template's own.
+
+    Args:
+        network: with its weights.
+        tokenizer: of the checkpoint; it knows the tokens of the template and of pages.
+    """
+
+    def __init__(self, network: InternVL, tokenizer: Tokenizer) -> None:
+        self.cfg = cfg = network.cfg
+        self.name = f"internvl-{cfg.language}"
+        scaling = cfg.decoder.rope_scaling
+        # Beyond these positions every length would have a rotary table of its own.
+        most = scaling.positions if isinstance(scaling, DynamicNtk) else cfg.context
+        self.context = min(cfg.context, most)
+        self.default_tiles = cfg.max_tiles if cfg.is_dynamic else 1
+        self.template = TEMPLATES[cfg.template]
+        self.system = cfg.system
+        self.chunk = CHUNK
+        self.view_chunk = VIEW_CHUNK
+        self.store: VisionStore | None = None
+        self.network = network
+        self.tokenizer = tokenizer
+        start, end, slot, stop = map(tokenizer.id_of, (*IMAGE_ENDS, IMAGE_SLOT, self.template.end))
+        assert start is not None, "check_tokens has seen that these are there"
+        assert end is not None
+        assert stop is not None
+        self._ends, self._slot, self._stops = (start, end), slot, frozenset({stop})
+
+    def raster_size(self, width_pt: float, height_pt: float, max_tiles: int) -> tuple[int, int]:
+        """Pixels at which a vector page covers the largest grid of its shape, aspect ratio kept."""
+        cfg, longest = self.cfg.tiling(max_tiles), max(width_pt, height_pt)
+        side = cfg.tile * _RASTER_TILES
+        large = [max(1, round(side * length / longest)) for length in (width_pt, height_pt)]
+        fit = fit_page(large[0], large[1], cfg)
+        scale = max(fit.canvas_width / width_pt, fit.canvas_height / height_pt)
+        size = (max(1, round(width_pt * scale)), max(1, round(height_pt * scale)))
+        if max(size) > side:  # a strip; it is stretched over its grid anyway
+            return fit.canvas_width, fit.canvas_height
+        return size
+
+    def tiles(self, page: Page, max_tiles: int) -> Tiles:
+        """Cut a page; it is stretched over its grid. A frame of a video gets one tile."""
+        return cut(page, self.cfg.tiling(max_tiles))
+
+    def plan(self, width: int, height: int, max_tiles: int) -> Plan:
+        """The image sequence of a page of this size."""
+        cfg = self.cfg.tiling(max_tiles)
+        return plan(fit_page(width, height, cfg).grid, cfg)
+
+    def prompt(self, turns: Sequence[Turn], pages: Sequence[Tiles]) -> Prompt:
+        """A conversation about pages, or about none; raises PromptError."""
+        ids = chat_ids(turns, pages, self.tokenizer, self.template, self.system)
+        return self.prompt_of(ids, pages)
+
+    def prompt_of(self, parts: Sequence[Sequence[int]], pages: Sequence[Tiles]) -> Prompt:
+        """Ids before, between and after pages, without those around a page, as a prompt.
+
+        Raises:
+            PromptError: ids that stand for visual tokens, tiles of another size than the model
+                reads, or what ``assemble`` refuses.
+        """
+        slots = sum(token == self._slot for part in parts for token in part)
+        if slots:
+            raise PromptError(
+                f"the prompt has {slots} ids of {IMAGE_SLOT} that belong to no page; each page "
+                "brings its own places."
+            )
+        for page in pages:
+            if page.fit.tile != self.cfg.vision.tile:
+                raise PromptError(
+                    f"a page is cut into tiles of {page.fit.tile} px and {self.name} reads tiles "
+                    f"of {self.cfg.vision.tile} px; cut it with this reader."
+                )
+        plans = [plan(page.fit.grid, self.cfg.tiling(page.fit.grid.tiles)) for page in pages]
+        return assemble(parts, pages, plans, self.context)
+
+    def penalised_ids(self, prompt: Prompt) -> tuple[int, ...]:
+        """None: the published code hands its engine embeddings, so a penalty meets answers only."""
+        return ()
+
+    @torch.inference_mode()
+    def prefill(
+        self, prompts: Sequence[Prompt], cache: Rows | None = None, progress: Progress | None = None
+    ) -> tuple[Tensor, Rows]:
+        """Run prompts; of a single one, only what a single row's ``cache`` does not hold yet."""
+        decoder = self.network.decoder
+        return rows.prefill(decoder, self._image, prompts, cache, progress, chunk=self.chunk)
+
+    def _image(self, image: Image, told: Told) -> Tensor:
+        """A page's image sequence, from the store if it has it."""
+        return recalled(self.store, image, told, self.network.vit.cls.device, self._encoded)
+
+    def _encoded(self, image: Image, told: Told) -> Tensor:
+        return self.network.image(
+            image.tiles, image.plan, self._ends, chunk=self.view_chunk, progress=told.views
+        )
+
+    @torch.inference_mode()
+    def all_logits(self, prompt: Prompt) -> Tensor:
+        """Logits behind every position of a prompt, (length, vocabulary), in one run."""
+        return rows.all_logits(self.network.decoder, self._image, prompt)
+
+    @torch.inference_mode()
+    def decode(self, ids: Tensor, cache: Rows) -> Tensor:
+        """Append one id to each row; logits (batch, vocabulary) of the next."""
+        return rows.decode(self.network.decoder, self._image, ids, cache, chunk=self.chunk)
+
+    def select(self, cache: Rows, chosen: Tensor) -> Rows:
+        """The cache of the given rows, (new batch,), repeats allowed; ``cache`` is used up."""
+        return rows.select(cache, chosen)
+
+    def footprint(self) -> Footprint:
+        """Memory that the reader takes, from its sizes."""
+        return footprint(self.network, self.chunk, self.view_chunk)
+
+    def stop_ids(self) -> frozenset[int]:
+        """The template's end of a turn; what the config calls the end of a text is never said."""
+        return self._stops
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Ids of an answer → text, up to the first stop id."""
+        return self.tokenizer.decode(list(takewhile(lambda i: i not in self._stops, ids)))
+
+    def evidence(self, cache: Rows, row: int = 0) -> tuple[Evidence, ...]:
+        """Nothing yet."""
+        return ()
+
+    def is_found(self, ids: Sequence[int]) -> bool:
+        """True: the model says in its own words where a page lacks something."""
+        return True
+
+
+def load_internvl(
+    folder: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    devices: Sequence[torch.device] = (torch.device("cpu"),),
+    progress: Progress | None = None,
+) -> InternVLReader:
+    """Load InternVL 1.5 or Mini-InternVL from a folder, in the published form or the native one.
+
+    Args:
+        folder: config.json, weights (safetensors or pickles) and the tokenizer's files.
+        dtype: to run in; None takes that of the config, else of the files.
+        devices: where to run; layers that one has no room for go to the next.
+        progress: told ("weights", MiB read, MiB in all).
+
+    Raises:
+        ConfigError: the config says something that this family has not.
+        WeightsError: files missing or damaged, or of another model, or too little memory.
+    """
+    folder = Path(folder)
+    data = read_folder(folder)
+    cfg = read_config(data)
+    template = TEMPLATES[cfg.template]
+    tokenizer = load_tokenizer(folder, cfg.decoder.vocabulary, random_tokens(data, cfg, template))
+    check_tokens(tokenizer, (*template.markers, *IMAGE_ENDS), folder)
+    files = TensorFiles(folder)
+    form = name_form(files.infos, folder)
+    with torch.device("meta"):
+        network = InternVL(cfg).to(dtype or cfg.dtype or _dtype(files))
+    fill_network(
+        network,
+        files,
+        rules(cfg, form),
+        quantised=QUANTISED,
+        devices=devices,
+        page_views=_PAGE_VIEWS,
+        what=f"InternVL with {cfg.language}",
+        progress=progress,
+    )
+    return InternVLReader(network, tokenizer)
+
+
+def _dtype(files: TensorFiles) -> torch.dtype:
+    """That of most of the tensors."""
+    counts = Counter(info.dtype for info in files.infos.values() if info.dtype.is_floating_point)
+    return counts.most_common(1)[0][0] if counts else torch.float32

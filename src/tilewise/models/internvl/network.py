@@ -1,0 +1,102 @@
+"""The network of InternVL: pixels and ids in, hidden states and logits out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tilewise.errors import PromptError
+from tilewise.models.internvl.config import InternVLConfig
+from tilewise.models.views import Channels, encode_different, moved, normalised
+from tilewise.nn.decoder import Decoder
+from tilewise.nn.merge import merge_patches
+from tilewise.nn.projector import Projector
+from tilewise.nn.vit import ViT
+from tilewise.records import IMAGE_END, IMAGE_START, Pixels, Plan, Tiles
+from tilewise.tiling.partition import first_equals
+
+MEAN: Final[Channels] = (0.485, 0.456, 0.406)
+STD: Final[Channels] = (0.229, 0.224, 0.225)
+"""Of the channels red, green, blue in [0, 1]: those of ImageNet, as InternViT was trained."""
+
+
+class InternVL(nn.Module):
+    """All weights of the model. Visual tokens stand among the embeddings of ids."""
+
+    def __init__(self, cfg: InternVLConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+        width = cfg.decoder.width
+        self.vit = ViT(cfg.vision)
+        self.projector = Projector(cfg.merged_width, width, width, cfg.projector_norm_eps)
+        self.decoder = Decoder(cfg.decoder)
+
+    def encode(self, views: Tensor) -> Tensor:
+        """Views, normalised → visual tokens as embeddings of the decoder.
+
+        Shape: (n, 3, tile, tile) -> (n, tokens, decoder width).
+        """
+        patches = self.vit(views.to(self.vit.cls.dtype))
+        return self.projector(merge_patches(patches, is_transposed=self.cfg.is_transposed))
+
+    def image(
+        self,
+        tiles: Tiles,
+        plan: Plan,
+        ends: tuple[int, int],
+        *,
+        chunk: int = 8,
+        progress: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """One page → its image sequence as embeddings of the decoder.
+
+        Views that are equal pixel for pixel, such as blank margins, pass the encoder once.
+
+        Args:
+            tiles: the page, cut.
+            plan: of its grid.
+            ends: ids in front of the sequence and behind it.
+            chunk: views that run through the encoder at a time; memory grows with it.
+            progress: told how many views a chunk stands for.
+
+        Returns:
+            (plan length, decoder width).
+
+        Raises:
+            PromptError: the plan has another number of places than the page has visual tokens.
+        """
+        seen, device = views(tiles), self.vit.cls.device
+        slots = int(plan.entries.max(initial=-1)) + 1
+        if slots != len(seen) * plan.tokens_per_tile:
+            raise PromptError(
+                f"the prompt has places for {slots} visual tokens of a page and the page gives "
+                f"{len(seen) * plan.tokens_per_tile} ({len(seen)} views of {plan.tokens_per_tile})"
+                "; plan the page with the tiles that it was cut into."
+            )
+        tokens, rows = encode_different(
+            first_equals(seen),
+            lambda some: self.encode(normalised(seen[some], MEAN, STD, device)),
+            chunk=chunk,
+            progress=progress,
+        )
+        return self._arranged(tokens.flatten(0, 1), moved(plan, rows), ends)
+
+    def _arranged(self, tokens: Tensor, plan: Plan, ends: tuple[int, int]) -> Tensor:
+        """Visual tokens (n, width), and the embeddings of the ends, in the order of a plan."""
+        index = torch.from_numpy(plan.entries).long()
+        index = index.masked_fill(index == IMAGE_START, len(tokens))
+        index = index.masked_fill(index == IMAGE_END, len(tokens) + 1)
+        around = self.decoder.embed(torch.tensor(ends, device=tokens.device))
+        return torch.cat([tokens, around])[index.to(tokens.device)]
+
+
+def views(tiles: Tiles) -> Pixels:
+    """A page as the encoder sees it: its tiles row by row, then the whole if there is that view.
+
+    Shape: uint8 (views, tile, tile, 3).
+    """
+    return tiles.local if tiles.whole is None else np.concatenate([tiles.local, tiles.whole[None]])
