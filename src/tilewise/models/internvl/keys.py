@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
+import torch
+
 from tilewise.errors import WeightsError
 from tilewise.models.internvl.config import InternVLConfig
 from tilewise.models.key_rules import flat, grouped, joined, parted, same
 from tilewise.nn.decoder import DecoderConfig
-from tilewise.weights.keymap import KeyRule
+from tilewise.weights.files import TensorFiles
+from tilewise.weights.keymap import KeyRule, Tensors
+from tilewise.weights.lora import Adapters, MergedFiles
 from tilewise.weights.names import listed
 
 NameForm = Literal["official", "native", "native-memory"]
@@ -84,6 +88,49 @@ def name_form(names: Iterable[str], folder: Path) -> NameForm:
         f"{folder}: its tensors are not those of an InternVL ({listed(there[:5]) or 'none'}); "
         "give a folder of InternVL 1.5 or Mini-InternVL."
     )
+
+
+def open_files(folder: Path, cfg: InternVLConfig) -> MergedFiles:
+    """The tensors of a folder in either form, with the adapters of published ones merged.
+
+    The scale of an adapter is its alpha, which the training code sets to twice the rank, over
+    the rank.
+
+    Raises:
+        WeightsError: missing or damaged tensors; adapters that contradict the config.
+    """
+    ranks = (
+        ("vision_model.", cfg.vision_lora, "use_backbone_lora"),
+        ("language_model.", cfg.text_lora, "use_llm_lora"),
+    )
+    return MergedFiles(
+        TensorFiles(folder),
+        [
+            Adapters(start=start, inner="base_model.model.", rank=rank, said=said, scale=2.0)
+            for start, rank, said in ranks
+        ],
+    )
+
+
+def stored_dtype(files: Tensors, cfg: InternVLConfig) -> torch.dtype:
+    """The dtype of most of a checkpoint's weights.
+
+    Raises:
+        WeightsError: the config says another.
+    """
+    sizes = {info.dtype: 0 for info in files.infos.values() if info.dtype.is_floating_point}
+    for info in files.infos.values():
+        if info.dtype in sizes:
+            sizes[info.dtype] += info.size_bytes
+    if not sizes:
+        raise WeightsError(f"{files.folder}: its tensors hold no fractions; get the folder again.")
+    most = max(sizes, key=sizes.__getitem__)
+    if cfg.dtype not in (None, most):
+        raise WeightsError(
+            f"{files.folder}: config.json says {str(cfg.dtype)[6:]} and the tensors are in "
+            f"{str(most)[6:]}; the two contradict each other. Say which to run in with --dtype."
+        )
+    return most
 
 
 _STARTS: Final[Mapping[NameForm, str]] = {
