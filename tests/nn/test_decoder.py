@@ -11,7 +11,9 @@ from torch import Tensor
 from tilewise.errors import ConfigError, PromptError
 from tilewise.nn.decoder import Decoder, DecoderConfig, PartialLoraConfig
 from tilewise.nn.partial_lora import Segment, window
+from tilewise.nn.rope import DynamicNtk, LongRope
 
+LENGTH = 12
 PLAIN = DecoderConfig(
     vocabulary=11, width=24, layers=3, heads=6, kv_heads=2, mlp=20, norm_eps=1e-5, rope_theta=1e4
 )
@@ -19,11 +21,16 @@ FORMS = {
     "plain": PLAIN,
     "a key head for each query head": replace(PLAIN, kv_heads=6),
     "qkv bias, tied": replace(PLAIN, has_qkv_bias=True, is_tied=True),
+    "longrope, heads of one key each": replace(
+        PLAIN,
+        kv_heads=6,
+        rope_scaling=LongRope((1.0, 1.5), (2.0, 7.0), original=2 * LENGTH, positions=64),
+    ),
+    "dynamic ntk": replace(PLAIN, rope_scaling=DynamicNtk(2.0, 2 * LENGTH)),
     "partial lora": replace(
         PLAIN, partial_lora=PartialLoraConfig(qkv_rank=2, qkv_scale=2.0, rank=3, scale=1.0)
     ),
 }
-LENGTH = 12
 IMAGES = (Segment(0, 2, 5), Segment(0, 6, LENGTH))
 
 
@@ -96,3 +103,27 @@ def test_a_tied_output_is_the_embedding() -> None:
 def test_heads_that_do_not_divide_are_refused(changes: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="width must be a multiple of the heads"):
         replace(PLAIN, **changes)  # type: ignore[arg-type]
+
+
+def test_gradients_reach_every_weight(decoder: Decoder) -> None:
+    free = Decoder(decoder.cfg).train()
+    free.load_state_dict(decoder.state_dict())
+    x = _input().requires_grad_()
+    loss = free.logits(free(x, IMAGES)).square().sum() + free.embed(torch.arange(11)).sum()
+    loss.backward()
+    for name, weight in (("x", x), *free.named_parameters()):
+        assert weight.grad is not None, name
+        assert weight.grad.any(), name
+
+
+@pytest.mark.parametrize(
+    "scaling", [LongRope((1.0,), (1.0,), 8, 16), LongRope((1.0,) * 2, (), 8, 16)]
+)
+def test_factors_that_are_not_those_of_the_heads_are_refused(scaling: LongRope) -> None:
+    with pytest.raises(ConfigError, match="heads of 4 need 2 of each"):
+        replace(PLAIN, rope_scaling=scaling)
+
+
+def test_heads_too_small_for_dynamic_ntk_are_refused() -> None:
+    with pytest.raises(ConfigError, match="head size is 2"):
+        replace(PLAIN, width=12, rope_scaling=DynamicNtk(2.0, 8))

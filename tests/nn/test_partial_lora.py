@@ -60,3 +60,15 @@ def test_windows_side_by_side_cover_every_segment_once(
             assert 0 <= first < last <= chunk
             found += [(row, start + i) for i in range(first, last)]
     assert sorted(found) == wanted
+
+
+def test_mixed_precision_changes_the_dtype_and_no_gradient_is_lost() -> None:
+    layer, x = _layer(bias=True), torch.randn(1, 4, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x, [Segment(0, 1, 3)])
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.float(), layer(x, [Segment(0, 1, 3)]), atol=0.05, rtol=0.05)
+    y.float().square().sum().backward()
+    for name, weight in layer.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.any(), name

@@ -70,3 +70,31 @@ def test_the_norm_is_taken_in_float32_and_cast_before_its_weight(dtype: torch.dt
 def test_parts_of_patches_or_heads_are_refused(tile: int, heads: int) -> None:
     with pytest.raises(ConfigError, match="whole patches and whole heads"):
         ViTConfig(tile=tile, patch=4, width=8, layers=1, heads=heads, mlp=8)
+
+
+@pytest.mark.parametrize(("rows", "cols", "side"), [(4, 4, 2), (4, 6, 2), (6, 3, 3)])
+@pytest.mark.parametrize("is_transposed", [False, True])
+def test_tokens_lie_row_by_row_or_transposed(
+    rows: int, cols: int, side: int, is_transposed: bool
+) -> None:
+    x = torch.randn(2, rows, cols, 5)
+    found = merge_patches(x.flatten(1, 2), side, is_transposed=is_transposed, grid=(rows, cols))
+    assert found.shape == (2, rows * cols // side**2, side**2 * 5)
+    height, width = rows // side, cols // side
+    for r in range(height):
+        for s in range(width):
+            block = [x[:, side * r + a, side * s + b] for a in range(side) for b in range(side)]
+            at = s * height + r if is_transposed else r * width + s
+            assert torch.equal(found[:, at], torch.cat(block, -1))
+
+
+def test_a_projector_with_a_norm_takes_it_first_with_its_own_eps() -> None:
+    projector, x = Projector(6, 5, 4, norm_eps=0.5), torch.randn(3, 6)
+    weight, bias = projector.norm.parameters()
+    torch.nn.init.normal_(weight)
+    torch.nn.init.normal_(bias)
+    spread = (x - x.mean(-1, keepdim=True)) / torch.sqrt(x.var(-1, correction=0) + 0.5)[:, None]
+    normed = spread * weight + bias
+    wanted = projector.out(torch.nn.functional.gelu(projector.up(normed)))
+    torch.testing.assert_close(projector(x), wanted)
+    assert not any(name.startswith("norm") for name in Projector(6, 5, 4).state_dict())
