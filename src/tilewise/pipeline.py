@@ -24,6 +24,8 @@ from tilewise.records import Page, Piece
 from tilewise.sources.pages import SourceLike, open_source
 from tilewise.sources.ranges import parse_page_range
 from tilewise.sources.source import Source
+from tilewise.sources.video import is_video
+from tilewise.sources.video_options import VideoOptions
 from tilewise.sources.web_options import WebOptions
 from tilewise.structured.asking import fill
 from tilewise.structured.form import read_form
@@ -47,6 +49,7 @@ def ask(
     password: str | None = None,
     web: WebOptions | None = None,
     straighten: bool = True,
+    video: VideoOptions | None = None,
     progress: Progress | None = None,
 ) -> Iterator[str]:
     """Ask a question about pages and get the answer as it is made.
@@ -60,6 +63,7 @@ def ask(
         model: a name, a folder, or a reader that ``load`` gave.
         dtype, device: what to load the model in and where, as for ``load``.
         max_tiles: tile budget that all pages share, at least one each; default, the reader's own.
+            Frames of videos get one tile each besides.
         pages: e.g. ``"1-3,7"``, of each source; default, all.
         per_page: answer for each page on its own, each with the whole tile budget.
         max_new_tokens: where to cut the answer; default 4096.
@@ -67,6 +71,8 @@ def ask(
         password: opens encrypted PDFs.
         web: how addresses are fetched and web pages drawn.
         straighten: put scanned pages of files straight where skew or turn are sure.
+        video: which frames of videos are looked at; a folder of pictures is a video where this is
+            given.
         progress: called with (stage, done, total); stages are MiB fetched, weights (in MiB),
             sources, tiles, prefill, answer.
 
@@ -81,7 +87,7 @@ def ask(
     with ExitStack() as stack:
         opened = [
             stack.enter_context(
-                open_source(item, password=password, web=web, straighten=straighten)
+                open_source(item, password=password, web=web, straighten=straighten, video=video)
             )
             for item in _listed(sources)
         ]
@@ -119,6 +125,7 @@ def ask_schema(
     password: str | None = None,
     web: WebOptions | None = None,
     straighten: bool = True,
+    video: VideoOptions | None = None,
     progress: Progress | None = None,
 ) -> Record:
     """Ask for every field of a JSON Schema and get one record with a place for each value.
@@ -128,8 +135,8 @@ def ask_schema(
         schema: the path of a JSON Schema, or the schema as a dict; docs/structured-answers.md
             says what of JSON Schema is supported.
         model, dtype, device, max_tiles, pages, max_new_tokens, sampling, password, web, straighten,
-            progress: as for ``ask``; an answer is cut after 512 tokens unless ``max_new_tokens``
-            is given.
+            video, progress: as for ``ask``; an answer is cut after 512 tokens unless
+            ``max_new_tokens`` is given.
 
     Returns:
         A record. ``data`` is valid for the schema if ``problems`` is empty; a value that is not
@@ -142,7 +149,9 @@ def ask_schema(
     form = read_form(schema)
     limits = None if max_new_tokens is None else Limits(max_new_tokens=max_new_tokens)
     beams = sampling.beams if sampling else 1
-    with open_source(source, password=password, web=web, straighten=straighten) as opened:
+    with open_source(
+        source, password=password, web=web, straighten=straighten, video=video
+    ) as opened:
         reader = model
         if isinstance(reader, str | Path):
             reader = load(reader, dtype=dtype, device=device, progress=progress)
@@ -178,12 +187,15 @@ def converse(
     """
     chosen = places(sources, pages)
     for group in ([place] for place in chosen) if per_page else [chosen]:
-        budget = share_tiles(reader.default_tiles if max_tiles is None else max_tiles, len(group))
+        frames = [is_video(source) for source, _ in group]
+        most = reader.default_tiles if max_tiles is None else max_tiles
+        budget = share_tiles(most, len(group), frames)
         pairs = list(zip(group, budget, strict=True))
-        check_context(reader, (_pixel_size(*place, reader, n) for place, n in pairs), budget)
+        found = (_pixel_size(*place, reader, n) for place, n in pairs)
+        check_context(reader, found, budget, frames)
         sizes = [_pixel_size(*place, reader, n) for place, n in pairs]
         left = available_bytes(reader.footprint().devices)
-        check_memory(reader, sizes, budget, left, rows=beams)
+        check_memory(reader, sizes, budget, left, rows=beams, is_frame=frames)
         taken: list[Page] = []
         for (source, number), tiles in pairs:
             taken.append(source.page(number, partial(reader.raster_size, max_tiles=tiles)))

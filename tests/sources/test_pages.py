@@ -54,7 +54,7 @@ _FOREIGN = {
     "a zip archive": _zip_of("a.txt"),
     "a gzip archive": b"\x1f\x8b\x08\0\0\0\0\0",
     "a program": Path(sys.executable).resolve().read_bytes()[:4096],
-    "sound or video": b"\0\0\0\x18ftypisom\0\0\0\0isomiso2",
+    "sound or video": b"OggS\0\x02" + bytes(22),
     "a JPEG 2000 image": saved(scene(), "JPEG2000"),
     "of an unknown kind (it starts with the bytes 00 01 02 80)": b"\0\1\2\x80",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from tilewise.errors import ConfigError, PromptError
@@ -13,18 +13,37 @@ ROOM: Final = 512
 """Tokens left free for question and answer where a way out is named."""
 
 
-def share_tiles(max_tiles: int, pages: int) -> tuple[int, ...]:
+def share_tiles(max_tiles: int, pages: int, is_frame: Sequence[bool] = ()) -> tuple[int, ...]:
     """Split a tile budget over pages as evenly as it goes, the first ones getting what is over.
 
-    With more pages than tiles each page gets one all the same.
+    With more pages than tiles each page gets one all the same. A frame of a video always gets one,
+    which is not of the budget.
+
+    Args:
+        max_tiles: the budget.
+        pages: how many there are.
+        is_frame: for each of them whether it is a frame; default, none is.
 
     Raises:
         ConfigError: the budget is below one tile.
     """
     if max_tiles < 1:
         raise ConfigError(f"max_tiles is {max_tiles}; at least 1 is allowed.")
-    share, over = divmod(max_tiles, pages)
-    return tuple(max(1, share + (page < over)) for page in range(pages))
+    frames = is_frame or (False,) * pages
+    others = pages - sum(frames)
+    share, over = divmod(max_tiles, max(1, others))
+    shares = (max(1, share + (page < over)) for page in range(others))
+    return tuple(1 if each else next(shares) for each in frames)
+
+
+def least_tiles(pages: int, is_frame: Sequence[bool] = ()) -> int:
+    """The smallest budget that gives each page one tile; frames of videos need none of it."""
+    return max(1, pages - sum(is_frame))
+
+
+def most_tiles(budget: Sequence[int], is_frame: Sequence[bool] = ()) -> int:
+    """What a shared budget sums to, without the tiles of frames."""
+    return sum(budget) - sum(is_frame)
 
 
 def largest_budget(fits: Callable[[int], bool], least: int, most: int) -> int | None:
@@ -37,7 +56,10 @@ def largest_budget(fits: Callable[[int], bool], least: int, most: int) -> int | 
 
 
 def check_context(
-    reader: Reader, sizes: Iterable[tuple[int, int]], budget: tuple[int, ...]
+    reader: Reader,
+    sizes: Iterable[tuple[int, int]],
+    budget: tuple[int, ...],
+    is_frame: Sequence[bool] = (),
 ) -> None:
     """See that all pages together leave room in the reader's context, before one is decoded.
 
@@ -45,6 +67,7 @@ def check_context(
         reader: the model.
         sizes: (width, height) of each page in pixels; no more are taken than needed to decide.
         budget: tiles of each page.
+        is_frame: for each page whether it is a frame of a video; default, none is.
 
     Raises:
         PromptError: they do not; it names the largest tile budget with which they would, or how
@@ -57,7 +80,7 @@ def check_context(
         taken.append(size)
         total += len(reader.plan(*size, max_tiles))
         if total >= reader.context:
-            raise PromptError(_too_long(reader, taken, left, budget, total))
+            raise PromptError(_too_long(reader, taken, left, budget, is_frame, total))
 
 
 def _too_long(
@@ -65,6 +88,7 @@ def _too_long(
     taken: list[tuple[int, int]],
     left: Iterator[tuple[int, int]],
     budget: tuple[int, ...],
+    is_frame: Sequence[bool],
     total: int,
 ) -> str:
     """What is too long, by how much, and the way out; ``taken`` grows by what is ``left``."""
@@ -72,21 +96,32 @@ def _too_long(
     room = reader.context - min(ROOM, reader.context // 4)
 
     def tokens(tiles: int, count: int) -> int:
-        pairs = zip(taken[:count], share_tiles(tiles, count), strict=True)
+        shares = share_tiles(tiles, count, is_frame[:count])
+        pairs = zip(taken[:count], shares, strict=True)
         return sum(len(reader.plan(*size, most)) for size, most in pairs)
 
-    while len(taken) < pages and tokens(len(taken), len(taken)) <= room:
+    def fewest(count: int) -> int:
+        return tokens(least_tiles(count, is_frame[:count]), count)
+
+    while len(taken) < pages and fewest(len(taken)) <= room:
         taken.append(next(left))
     most = None
     if len(taken) == pages:
-        most = largest_budget(lambda n: tokens(n, pages) <= room, pages, sum(budget) - 1)
+        least, given = least_tiles(pages, is_frame), most_tiles(budget, is_frame)
+        most = largest_budget(lambda n: tokens(n, pages) <= room, least, given - 1)
     if most is not None:
         what = f"the page takes {total} tokens" if pages == 1 else f"{pages} pages take too many"
         return (
-            f"{what} at {sum(budget)} tiles for {holds}; allow at most {most} tiles "
-            f"(--max-tiles {most})."
+            f"{what} at {most_tiles(budget, is_frame)} tiles for {holds}; allow at most {most} "
+            f"tiles (--max-tiles {most})."
         )
-    fit = max(1, next(n for n in range(len(taken), -1, -1) if n == 0 or tokens(n, n) <= room))
+    fit = max(1, next(n for n in range(len(taken), -1, -1) if n == 0 or fewest(n) <= room))
+    if any(is_frame):
+        what = "frames" if all(is_frame) else "pages and frames"
+        return (
+            f"{pages} {what} are too many for {holds} at once, the first {fit} of them fit; take "
+            "fewer frames of each video (--frames)."
+        )
     return (
         f"{pages} pages are too many for {holds} at once, the first {fit} of them fit at one tile "
         f"each (--max-tiles {fit}); choose pages (--pages 1-{fit}) or ask about each page on its "

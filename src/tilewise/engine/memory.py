@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tilewise.engine.budget import largest_budget, share_tiles
+from tilewise.engine.budget import largest_budget, least_tiles, most_tiles, share_tiles
 from tilewise.errors import ConfigError
 from tilewise.models.reader import Footprint, Reader
 
@@ -42,6 +42,7 @@ def check_memory(
     available_bytes: int | None,
     *,
     rows: int = 1,
+    is_frame: Sequence[bool] = (),
 ) -> None:
     """See that pages fit into memory before one is decoded.
 
@@ -51,6 +52,7 @@ def check_memory(
         budget: tiles of each page.
         available_bytes: what is left; None where this is unknown, then nothing is checked.
         rows: beams carried on side by side.
+        is_frame: for each page whether it is a frame of a video; default, none is.
 
     Raises:
         ConfigError: they do not; it names the largest tile budget that would.
@@ -64,17 +66,18 @@ def check_memory(
         f"{_gib(needed)} of memory would be needed besides the weights of {reader.name}, and "
         f"{_gib(available_bytes)} are available"
     )
+    pages = len(sizes)
     most = largest_budget(
-        lambda n: _needed(reader, sizes, share_tiles(n, len(sizes)), rows) <= available_bytes,
-        len(sizes),
-        sum(budget) - 1,
+        lambda n: _needed(reader, sizes, share_tiles(n, pages, is_frame), rows) <= available_bytes,
+        least_tiles(pages, is_frame),
+        most_tiles(budget, is_frame) - 1,
     )
     if most is not None:
         raise ConfigError(f"{said}; allow at most {most} tiles (--max-tiles {most}).")
     fewer = "fewer beams, " if rows > 1 else ""
     raise ConfigError(
-        f"{said}, too little for one tile a page; use {fewer}fewer pages or another "
-        "device (--device)."
+        f"{said}, too little for one tile a page; use {fewer}fewer "
+        f"{'frames (--frames)' if any(is_frame) else 'pages'} or another device (--device)."
     )
 
 

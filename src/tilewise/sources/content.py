@@ -32,7 +32,9 @@ _SIGNATURES: Final[dict[str, tuple[tuple[int, bytes], ...]]] = {
     "a tar archive": ((257, b"ustar"),),
     "a program": ((0, b"\x7fELF"), (0, b"MZ")),
     "an SQLite database": ((0, b"SQLite format 3\0"),),
-    "sound or video": ((0, b"ID3"), (0, b"OggS"), (0, b"RIFF"), (0, b"\x1a\x45\xdf\xa3")),
+    "AVI": ((8, b"AVI "),),
+    "Matroska": ((0, b"\x1a\x45\xdf\xa3"),),
+    "sound or video": ((0, b"ID3"), (0, b"OggS"), (0, b"RIFF")),
     "an icon": ((0, b"\0\0\x01\0"),),
 }
 
@@ -72,9 +74,11 @@ def kind_of(head: bytes) -> str:
         return "an empty file"
     for kind, marks in _SIGNATURES.items():
         if any(head.startswith(mark, offset) for offset, mark in marks):
-            return kind
+            return "WebM" if kind == "Matroska" and b"webm" in head[:64] else kind
     if head[4:8] == b"ftyp":
         return _boxed(head)
+    if head[4:8] in _QUICKTIME and head[8:9]:
+        return "QuickTime"
     if head.startswith(b"PK\x03\x04"):
         return next((kind for mark, kind in _ZIPPED.items() if mark in head), "a zip archive")
     if head.startswith(b"BM") and head[14:18] in _BMP_HEADERS:
@@ -84,6 +88,7 @@ def kind_of(head: bytes) -> str:
     return _text_kind(head)
 
 
+_QUICKTIME: Final = (b"moov", b"mdat", b"wide")  # first boxes of files older than ftyp
 _BMP_HEADERS: Final = frozenset(n.to_bytes(4, "little") for n in (12, 16, 40, 52, 56, 64, 108, 124))
 
 
@@ -94,7 +99,7 @@ def _boxed(head: bytes) -> str:
         return "AVIF"
     if any(brand in brands for brand in (b"heic", b"heix", b"mif1", b"heim")):
         return "HEIC"
-    return "sound or video"
+    return "QuickTime" if b"qt  " in brands else "MP4"
 
 
 def _text_kind(head: bytes) -> str:

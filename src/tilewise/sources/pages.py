@@ -25,6 +25,8 @@ from tilewise.sources.pdf import PdfSource
 from tilewise.sources.scan import StraightSource
 from tilewise.sources.source import Source
 from tilewise.sources.url import fetch
+from tilewise.sources.video import VIDEO_KINDS, FrameFolder, VideoSource
+from tilewise.sources.video_options import VideoOptions
 from tilewise.sources.web import open_html, open_mhtml, open_page_at
 from tilewise.sources.web_options import WebOptions
 
@@ -71,7 +73,8 @@ WEB_KINDS: Final = ("HTML", "MHTML")
 
 _READABLE: Final = (
     f"images ({', '.join(k for k in OPENERS if k != 'PDF' and k not in FILTERS)}), PDF, web pages "
-    f"({', '.join(WEB_KINDS)}) and office files ({', '.join(FILTERS)})"
+    f"({', '.join(WEB_KINDS)}), videos ({', '.join(VIDEO_KINDS)}) and office files "
+    f"({', '.join(FILTERS)})"
 )
 
 
@@ -81,6 +84,7 @@ class _How(NamedTuple):
     password: str | None
     web: WebOptions
     straighten: bool
+    video: VideoOptions | None
 
 
 def open_source(
@@ -90,8 +94,9 @@ def open_source(
     name: str | None = None,
     web: WebOptions | None = None,
     straighten: bool = True,
+    video: VideoOptions | None = None,
 ) -> Source:
-    """Open a source; headers are read and checked, and nothing but web pages is decoded.
+    """Open a source; headers are read and checked, and little but web pages is decoded.
 
     Args:
         source: path, address (http, https or data), bytes of a file, PIL image or array.
@@ -100,6 +105,8 @@ def open_source(
         web: how addresses are fetched and web pages drawn; default, as ``WebOptions`` has it.
         straighten: put scanned pages of files straight (``scan.straighten``); pictures and arrays
             in memory stay as they are.
+        video: which frames of a video are pages; default, as ``VideoOptions`` has it. A folder of
+            pictures is a video where this is given, and no source otherwise.
 
     Returns:
         An open source; use it in a ``with`` block so that its file is closed.
@@ -109,7 +116,7 @@ def open_source(
             read, damaged, empty, locked, or declares more pixels than ``image.MAX_PIXELS``.
         MissingExtraError: a program or package that this kind needs is not installed.
     """
-    how = _How(password, web or WebOptions(), straighten)
+    how = _How(password, web or WebOptions(), straighten, video)
     if isinstance(source, Image.Image):
         return open_picture(source, name or "the given picture")
     if isinstance(source, np.ndarray):
@@ -120,6 +127,8 @@ def open_source(
         path = os.fsdecode(source)
         if isinstance(source, str) and is_address(path):
             return _open_address(path, name or shortened(path, 100), how)
+        if video is not None and path and Path(path).is_dir():
+            return FrameFolder(Path(path), name or path, video)
         file = _open_path(path, name or path)
         return _open_file(file, name or path, how, Path(path).parent)
     raise SourceError(
@@ -150,6 +159,8 @@ def _open_file(file: BinaryIO, name: str, how: _How, folder: Path | None = None)
             if kind == "MHTML":
                 return open_mhtml(data, name, how.web)
             return open_html(data, folder, name, how.web)
+        if kind in VIDEO_KINDS:
+            return VideoSource(file, name, kind, how.video)
         if kind not in OPENERS:
             raise SourceError(f"{name} is {kind}; this version reads {_READABLE}.")
         opened = OPENERS[kind](file, name, kind, how.password)
@@ -171,7 +182,9 @@ def _open_path(path: str, name: str) -> BinaryIO:
     try:
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
-            raise SourceError(f"{name} is a folder; give the files inside it.")
+            raise SourceError(
+                f"{name} is a folder; give the files inside it, or --frames if they are one video."
+            )
         if stat.S_ISFIFO(mode):
             return BytesIO(_read_pipe(path, name))
         if not stat.S_ISREG(mode):

@@ -1,25 +1,32 @@
 """PDF files, rendered page by page at the resolution that the reader can use.
 
-PDFium works in a process of its own (``pdf_process``), on one request at a time.
+PDFium works in a process of its own (``decoder``), on one request at a time.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import tempfile
-from io import BytesIO
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
 from tilewise.errors import SourceError
 from tilewise.records import Page, Pixels
-from tilewise.sources.pdf_process import Document, PdfFaultError, PdfLostError, ask, forget
+from tilewise.sources.decoder import (
+    Decoder,
+    Document,
+    FaultError,
+    Limits,
+    LostError,
+    room,
+    with_descriptor,
+)
 from tilewise.sources.source import Closes, PageSize, RasterSize, check_number
 
 MAX_RENDER_PIXELS: Final = 64_000_000
 """Most pixels that a page is rendered to, whatever is asked for; 55 tiles of 448 px are 11e6."""
+
+PDFIUM: Final = Decoder("pdf", "PDFium", Limits(cpu_s=18.0))
 
 DEFAULT_DPI: Final = 200
 _DEFAULT_PIXELS: Final = 16_000_000
@@ -42,8 +49,9 @@ class PdfSource(Closes):
         self.name = name
         if password is not None and "\0" in password:
             raise SourceError(f"{name}: a password cannot hold a zero character; check --password.")
-        self._file = _with_descriptor(file)
-        self._document = Document(self._file, password)
+        self._file = with_descriptor(file)
+        self._password = password
+        self._document = Document(self._file, password=password)
         try:
             self.count = int(self._ask("open"))
         except BaseException:
@@ -91,10 +99,10 @@ class PdfSource(Closes):
 
     def _render(self, number: int, width: int, height: int) -> Pixels:
         """Let PDFium draw into a file that both processes have in memory."""
-        with _room() as room:
-            room.truncate(3 * width * height)
-            self._ask("render", number, room.fileno(), width=width, height=height)
-            pixels = np.fromfile(room, np.uint8, 3 * width * height)
+        with room() as drawn:
+            drawn.truncate(3 * width * height)
+            self._ask("render", number, drawn.fileno(), width=width, height=height)
+            pixels = np.fromfile(drawn, np.uint8, 3 * width * height)
         return pixels.reshape(height, width, 3)
 
     def _ask(
@@ -105,19 +113,19 @@ class PdfSource(Closes):
         if number is not None:
             more["index"] = number - 1
         try:
-            return ask(self._document, way, descriptor, **more)
-        except PdfLostError as err:
+            return PDFIUM.ask(self._document, way, descriptor, **more)
+        except LostError as err:
             what = "the PDF" if number is None else "this page"
             raise SourceError(
                 f"{where} is not drawn: {what} {err}; print it to a new PDF."
             ) from err
-        except PdfFaultError as err:
+        except FaultError as err:
             raise self._refused(where, err) from err
 
-    def _refused(self, where: str, err: PdfFaultError) -> SourceError:
+    def _refused(self, where: str, err: FaultError) -> SourceError:
         if err.code == _WRONG_PASSWORD:
             return SourceError(
-                f"{self.name} is encrypted and {_fault(self._document.password)}; give its "
+                f"{self.name} is encrypted and {_fault(self._password)}; give its "
                 "password with --password."
             )
         if err.code == _LOCKED:
@@ -133,26 +141,8 @@ class PdfSource(Closes):
 
     def close(self) -> None:
         """Close the document and its file."""
-        forget(self._document)
+        PDFIUM.forget(self._document)
         self._file.close()
-
-
-def _with_descriptor(file: BinaryIO) -> BinaryIO:
-    """The file, or where it is bytes in memory one that another process may open too."""
-    if not isinstance(file, BytesIO):
-        return file
-    copy = _room()
-    with file:
-        copy.write(file.getbuffer())
-    copy.flush()
-    return copy
-
-
-def _room() -> BinaryIO:
-    """A file without a name, in memory where the system has such."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("tilewise"), "w+b")
-    return cast(BinaryIO, tempfile.TemporaryFile())
 
 
 def _fault(password: str | None) -> str:
