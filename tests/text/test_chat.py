@@ -96,7 +96,7 @@ def test_conversations_of_every_template_are_set_as_published(golden: GoldenFile
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_text_cannot_pass_for_what_the_template_sets(name: str) -> None:
     template = TEMPLATES[name]
-    for marker in template.markers:
+    for marker in (*template.markers, *template.aliases):
         with pytest.raises(PromptError, match=r"holds .*, which marks where (turns|a page)"):
             render([user(f"what is {marker}?")], template, None)
     allowed = "<ref>the title</ref><box>[[1, 2, 3, 4]]</box> <quad></quad> <image>"

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from tilewise.errors import PromptError
-from tilewise.records import Turn
-from tilewise.text.templates import IMAGE_END, IMAGE_START, Template
+from tilewise.records import Role, Turn
+from tilewise.text.templates import IMAGE_END, IMAGE_SLOT, IMAGE_START, Template
 from tilewise.text.templates import IXC2 as IXC2
 from tilewise.text.templates import IXC2_SYSTEM as SYSTEM  # noqa: F401
 from tilewise.text.tokenizer import Tokenizer
@@ -17,10 +17,10 @@ from tilewise.text.tokenizer import Tokenizer
 class SetTurn(NamedTuple):
     """A turn as it is set: the header in front of its text, and its end with the gap behind."""
 
+    role: Role | Literal["system"]
     header: str
     text: str
     end: str
-    is_answer: bool
 
 
 def render(turns: Sequence[Turn], template: Template, system: str | None) -> str:
@@ -64,14 +64,13 @@ def set_turns(turns: Sequence[Turn], template: Template, system: str | None) -> 
         yield _set(turn.role, headers[turn.role], turn.text, template)
 
 
-def _set(role: str, header: str, text: str, template: Template) -> SetTurn:
-    for marker in template.markers:
+def _set(role: Role | Literal["system"], header: str, text: str, template: Template) -> SetTurn:
+    for marker in (*template.markers, *template.aliases):
         if marker in text:
-            what = "where turns start and end"
-            if marker not in template.separator + template.user + template.assistant:
-                what = "where a page stands"
+            is_page = marker in (IMAGE_START, IMAGE_END, IMAGE_SLOT)
+            what = "where a page stands" if is_page else "where turns start and end"
             raise PromptError(f"the {role} text holds {marker}, which marks {what}; leave it out.")
-    return SetTurn(header, text, template.separator, role == "assistant")
+    return SetTurn(role, header, text, template.separator)
 
 
 def segments(

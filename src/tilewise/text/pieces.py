@@ -66,6 +66,7 @@ class SentencePieceTokenizer:
         """Text → ids; raises PromptError for text that is no Unicode."""
         check_unicode(text)
         ids = [self.bos_id] if bos and self.bos_id is not None else []
+        text = text if self._is_legacy else text.replace(_BLANK, " ")
         for number, part in enumerate(self._splitter.split(text)):
             if isinstance(part, AddedToken):
                 ids.append(part.id)
@@ -73,7 +74,7 @@ class SentencePieceTokenizer:
                 ids += self._model.encode(part)
             else:
                 model = self._bare if number else self._model
-                ids += model.encode(part.replace(_BLANK, " "))
+                ids += model.encode(part)
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:

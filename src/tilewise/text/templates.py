@@ -32,7 +32,8 @@ class Template:
     line break. ``end`` is the marker behind it, whose id ends an answer, and ``gap`` is what
     stands between it and the next header. ``default_system`` is the text of the system turn
     where none is given, None for no such turn. ``markers`` are tokens that a text must not hold,
-    or it could pass for turns that nobody took or for pages that nobody showed.
+    or it could pass for turns that nobody took or for pages that nobody showed; ``aliases`` are
+    other texts for their ids in some vocabularies, and as little allowed.
     ``is_stripped``: in training, texts lose the blanks around them.
     """
 
@@ -43,6 +44,7 @@ class Template:
     gap: str = ""
     default_system: str | None = None
     markers: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     is_stripped: bool = False
 
     @property
@@ -99,6 +101,7 @@ def _chatml(default_system: str, *, gap: str = "", is_stripped: bool = False) ->
         gap=gap,
         default_system=default_system,
         markers=(start, end, IMAGE_START, IMAGE_END, IMAGE_SLOT),
+        aliases=(_IXC2_START, _IXC2_END),  # pieces of InternLM2 whose ids the markers took over
         is_stripped=is_stripped,
     )
 
