@@ -11,8 +11,7 @@ from torch import nn
 
 from tilewise.models.memory import Network, places, room, slow_part
 from tilewise.models.reader import Progress
-from tilewise.weights.files import TensorFiles
-from tilewise.weights.keymap import KeyRule, load_weights
+from tilewise.weights.keymap import KeyRule, Tensors, load_weights
 from tilewise.weights.quantised import check_runs, fill, form_of, hollow, quantised_rules
 
 _LOG = logging.getLogger(__name__)
@@ -20,7 +19,7 @@ _LOG = logging.getLogger(__name__)
 
 def fill_network(
     model: nn.Module,
-    files: TensorFiles,
+    files: Tensors,
     rules: Sequence[KeyRule],
     *,
     quantised: Collection[str],

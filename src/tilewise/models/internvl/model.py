@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -14,9 +13,9 @@ from torch import Tensor
 from tilewise.errors import PromptError
 from tilewise.models import rows
 from tilewise.models.internvl.config import read_config
-from tilewise.models.internvl.keys import QUANTISED, name_form, rules
+from tilewise.models.internvl.keys import QUANTISED, name_form, open_files, rules, stored_dtype
 from tilewise.models.internvl.network import InternVL
-from tilewise.models.internvl.prompt import chat_ids, random_tokens
+from tilewise.models.internvl.prompt import chat_ids, page_names, random_tokens
 from tilewise.models.memory import CHUNK, VIEW_CHUNK, footprint
 from tilewise.models.networks import fill_network
 from tilewise.models.reader import Footprint, Progress, VisionStore
@@ -26,12 +25,12 @@ from tilewise.models.units import Image, Prompt, assemble
 from tilewise.models.views import recalled
 from tilewise.nn.rope import DynamicNtk
 from tilewise.records import Evidence, Page, Plan, Tiles, Turn
+from tilewise.text.grounding import Shown, read_evidence
 from tilewise.text.templates import IMAGE_END, IMAGE_SLOT, IMAGE_START, TEMPLATES
 from tilewise.text.tokenizer import Tokenizer, check_tokens, load_tokenizer
 from tilewise.tiling.grid import fit_page
 from tilewise.tiling.layout import plan
 from tilewise.tiling.partition import cut
-from tilewise.weights.files import TensorFiles
 from tilewise.weights.files import read_config as read_folder
 
 IMAGE_ENDS: Final = (IMAGE_START, IMAGE_END)
@@ -169,8 +168,16 @@ class InternVLReader:
         return self.tokenizer.decode(list(takewhile(lambda i: i not in self._stops, ids)))
 
     def evidence(self, cache: Rows, row: int = 0) -> tuple[Evidence, ...]:
-        """Nothing yet."""
-        return ()
+        """Boxes that the answer so far says, in pixels of the pages."""
+        answer = self.text(cache.answer(row))
+        if "<box>" not in answer and "<quad>" not in answer:
+            return ()
+        pages = [unit.tiles for unit in cache.rows[row] if isinstance(unit, Image)]
+        shown = [
+            Shown(width=page.fit.page_width, height=page.fit.page_height, name=name)
+            for page, name in zip(pages, page_names(pages), strict=True)
+        ]
+        return read_evidence(answer, shown)
 
     def is_found(self, ids: Sequence[int]) -> bool:
         """True: the model says in its own words where a page lacks something."""
@@ -188,7 +195,7 @@ def load_internvl(
 
     Args:
         folder: config.json, weights (safetensors or pickles) and the tokenizer's files.
-        dtype: to run in; None takes that of the config, else of the files.
+        dtype: to run in; None takes that of the files.
         devices: where to run; layers that one has no room for go to the next.
         progress: told ("weights", MiB read, MiB in all).
 
@@ -202,10 +209,10 @@ def load_internvl(
     template = TEMPLATES[cfg.template]
     tokenizer = load_tokenizer(folder, cfg.decoder.vocabulary, random_tokens(data, cfg, template))
     check_tokens(tokenizer, (*template.markers, *IMAGE_ENDS), folder)
-    files = TensorFiles(folder)
+    files = open_files(folder, cfg)
     form = name_form(files.infos, folder)
     with torch.device("meta"):
-        network = InternVL(cfg).to(dtype or cfg.dtype or _dtype(files))
+        network = InternVL(cfg).to(dtype or stored_dtype(files, cfg))
     fill_network(
         network,
         files,
@@ -217,9 +224,3 @@ def load_internvl(
         progress=progress,
     )
     return InternVLReader(network, tokenizer)
-
-
-def _dtype(files: TensorFiles) -> torch.dtype:
-    """That of most of the tensors."""
-    counts = Counter(info.dtype for info in files.infos.values() if info.dtype.is_floating_point)
-    return counts.most_common(1)[0][0] if counts else torch.float32

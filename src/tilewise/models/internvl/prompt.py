@@ -59,23 +59,27 @@ def chat_ids(
 
 
 def page_lines(pages: Sequence[Tiles]) -> str:
-    """Lines in front of a question, one for each page, with its placeholder.
+    """Lines in front of a question, one for each page: its name, if it has one, and its place."""
+    names = page_names(pages)
+    return "".join(f"{name}: {IMAGE}\n" if name else f"{IMAGE}\n" for name in names)
 
-    A single page has no name, several are ``Image-1``, ``Image-2``; frames are ``Frame1``,
-    ``Frame2``.
+
+def page_names(pages: Sequence[Tiles]) -> list[str]:
+    """What pages are called in a prompt: ``Image-1``, ``Image-2``, and ``Frame1`` of a video.
+
+    A single page has no name, "".
 
     Source: the released models' own examples; without names several pages are mixed up
     (OpenGVLab/InternVL#419).
     """
     if len(pages) == 1 and not pages[0].is_frame:
-        return f"{IMAGE}\n"
+        return [""]
     counts = {True: 0, False: 0}
-    lines = []
+    names = []
     for page in pages:
         counts[page.is_frame] += 1
-        name = f"Frame{counts[True]}" if page.is_frame else f"Image-{counts[False]}"
-        lines.append(f"{name}: {IMAGE}\n")
-    return "".join(lines)
+        names.append(f"Frame{counts[True]}" if page.is_frame else f"Image-{counts[False]}")
+    return names
 
 
 def _marked(turn: Turn) -> Turn:
