@@ -171,7 +171,7 @@ def train_decoder(work: Path, minutes: float, seed: int, name: str = "decoder") 
 
 def step_on(model: Decoder, optimizer: Muon, stream: Iterator[Case], noise: Random) -> Result:
     """One step on pages of about 1,200 visual tokens together."""
-    total, budget, loss = Result(), 1200, torch.zeros(())
+    total, budget = Result(), 1200
     count = 0
     optimizer.zero_grad()
     while budget > 0:
@@ -189,7 +189,6 @@ def step_on(model: Decoder, optimizer: Muon, stream: Iterator[Case], noise: Rand
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     total.first_loss /= count
-    total.loss = loss
     return total
 
 

@@ -33,10 +33,10 @@ def text_of(found: Detections) -> str:
 NOTHING = glyphs_of(size=16)
 
 
-@pytest.mark.parametrize(("size", "scale"), [(50, 0.5), (100, 0.25)])
+@pytest.mark.parametrize(("size", "scale"), [(32, 0.75), (50, 0.5), (100, 0.25)])
 def test_large_type_comes_from_a_page_made_smaller(size: int, scale: float) -> None:
     large = glyphs_of((20, 150, "Depth"), size=size)
-    strokes = glyphs_of((24, 140, "1l"), size=20)
+    strokes = glyphs_of((24, 140, "1l"), size=min(20, size // 2))
     fine = level(strokes, 1.0)
     fine.slots.prob[:] *= 0.65
     levels = [fine, *([level(NOTHING, 0.5)] if scale < 0.5 else [])]

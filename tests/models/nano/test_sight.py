@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from tests.models.nano.making import page_of, random_parts
+from tilewise.models.folders import default_folder
 from tilewise.models.nano.detect import MOST_LIKELY, Level, SlotMap, detect
 from tilewise.models.nano.encoder import Encoder
+from tilewise.models.nano.model import load_nano
 from tilewise.models.nano.sight import Seen, fused, see, view
 from tilewise.records import Page, Tiles
 from tilewise.tiling.config import TilingConfig
@@ -121,3 +123,13 @@ def test_a_view_has_a_token_for_every_square_of_28_px(encoder: Encoder, sparse: 
     assert local.index.shape == local.weight.shape == (36 * 36, 28)
     assert seen.overview is not None
     assert view(seen.overview).index.shape == (144, 28)
+
+
+@pytest.mark.parametrize(("size", "scales"), [(14, [1.0, 0.5, 0.25]), (28, [1.0, 0.75, 0.5, 0.25])])
+def test_a_page_is_made_a_little_smaller_where_its_type_asks_for_it(
+    size: int, scales: list[float]
+) -> None:
+    reader = load_nano(default_folder())
+    tiles = tiles_of(page_of(*LINES, width=700, height=300, size=size))
+    (seen,) = see(reader.encoder, [tiles])
+    assert [level.scale for level in seen.levels if level.scale <= 1] == scales

@@ -31,15 +31,16 @@ SURE: Final = 0.98
 LEAST_PX: Final = 1.4
 """How near two characters may stand; chosen on 60 held-out pages (docs/log.md)."""
 
+SIZE_RANGE: Final = (-1.0, 2.2)
+"""Of the logarithm of a character's height by ``slots.EM``."""
+
 DOUBTFUL: Final = 0.25
 """Probability from which on a slot is a candidate."""
 
-HAND_OVER: Final = (17.0, 22.0)
-"""Heights, in px of a level half as fine as the one before, at which it takes over: below the first
-only the finer one is believed, above the second only this one, between them the surer."""
-
-ENLARGED_HAND_OVER: Final = (14.0, 17.0)
-"""The same from enlarged tiles to the canvas, in px of the canvas."""
+HAND_OVER: Final = {1.0: (14.0, 17.0), 0.75: (20.0, 27.0), 0.5: (34.0, 44.0), 0.25: (68.0, 88.0)}
+"""Heights, in px of the canvas, at which a level of this scale takes over from the finer one before
+it: below the first only the finer one is believed, above the second only this one, between them the
+surer. Chosen on pages made for development (docs/log.md)."""
 
 INSIDE: Final = 0.55
 """What is less than this part of a large character's height and stands inside it is a piece."""
@@ -202,7 +203,7 @@ def _on_level(
     dx, dy, size = slots.place[:, rows, cols]
     x = ((cols + 0.5 + np.clip(dx, -1.5, 1.5)) * COLUMN).astype(np.float32)
     y = ((rows + 0.5 + np.clip(dy, -1.0, 1.0)) * HALF_ROW).astype(np.float32)
-    height = (EM * np.exp(np.clip(size, -1.0, 2.2))).astype(np.float32)
+    height = (EM * np.exp(np.clip(size, *SIZE_RANGE))).astype(np.float32)
     pairs = _neighbours(rows, cols, present.shape)
     cls, prob = slots.cls[0, rows, cols], present[rows, cols]
     keep = _once(*pairs, x, y, height, cls, prob, near)
@@ -228,11 +229,10 @@ def _hand_over(
     fine: Found, coarse: Found, finer: Level, coarser: Level, near: tuple[float, float]
 ) -> Found:
     """Of all levels so far, down to ``finer``, and the next, what each is believed for."""
+    low, high = HAND_OVER[coarser.scale]
     if finer.covers is None:
-        low, high = (px / coarser.scale for px in HAND_OVER)
         is_shared = np.ones(len(coarse.chars), np.bool_)
     else:
-        low, high = ENLARGED_HAND_OVER
         rows, cols = finer.covers.shape  # a centre may lie a little beyond the edge
         row = np.clip(coarse.chars.y // TILE, 0, rows - 1).astype(np.int64)
         col = np.clip(coarse.chars.x // TILE, 0, cols - 1).astype(np.int64)
