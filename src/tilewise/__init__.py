@@ -17,6 +17,7 @@ from tilewise.errors import (
     WeightsError,
 )
 from tilewise.records import Answer, Box, Evidence, Grid, Page, Turn
+from tilewise.sources.video_options import VideoOptions
 from tilewise.sources.web_options import WebOptions
 from tilewise.structured.record import FieldAnswer, Record
 
@@ -40,6 +41,7 @@ __all__ = [
     "SourceError",
     "TilewiseError",
     "Turn",
+    "VideoOptions",
     "WebOptions",
     "WeightsError",
     "__version__",

@@ -24,6 +24,7 @@ from tilewise.cli.structured import (
     print_head,
     structured_options,
 )
+from tilewise.cli.video import is_frame_folder, video_options
 from tilewise.cli.web import web_options
 from tilewise.errors import PromptError, SourceError
 from tilewise.records import Answer
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tilewise.folder.work import Asking
     from tilewise.models.load import Dtype
     from tilewise.sources.source import Source
+    from tilewise.sources.video_options import VideoOptions
     from tilewise.sources.web_options import WebOptions
     from tilewise.structured.formats import Format
 
@@ -66,6 +68,7 @@ class AskOptions:
     progress: bool | None
     web: WebOptions
     straighten: bool
+    video: VideoOptions | None
     schema: Path | None
     shape: Format | None
     no_cache: bool
@@ -107,18 +110,21 @@ class AskOptions:
 @folder_options
 @cache_options
 @web_options
+@video_options
 @straighten_option
 def ask(words: tuple[str, ...], **options: Any) -> None:
-    """Answer QUESTION about SOURCES: images, PDFs, office files, web pages, or - for stdin.
+    """Answer QUESTION about SOURCES: images, PDFs, videos, office files, web pages, or - for stdin.
 
     With --chat the question may be left out; more are read from standard input, one a line.
     With --schema there is none: each field is asked for, and a record comes out.
-    With --out, SOURCES may be folders and patterns too.
+    With --out, SOURCES may be folders and patterns too; with --frames but without --out, a folder
+    of pictures is one video.
     """
     folder = taken(options)
     settings = AskOptions(**check_shape(options))
     names = words if settings.schema else words[:-1] or words
-    if folder.out is not None or folder.question or needs_out(names):
+    several = [name for name in names if not is_frame_folder(name, settings.video)]
+    if folder.out is not None or folder.question or needs_out(several):
         given: dict[str, object] = {"--chat": settings.chat, "--draw": settings.draw}
         given |= {"--json": settings.as_json, "--format": settings.shape in ("md", "csv")}
         refused = [name for name, value in given.items() if value]
@@ -138,6 +144,7 @@ def _split(words: tuple[str, ...], settings: AskOptions) -> tuple[list[str], str
     """Tell sources from the question, which is the last word."""
     *names, last = words
     is_source = last == STDIN or _exists(last) or _is_url(last)
+    is_source = is_source or is_frame_folder(last, settings.video)
     if settings.chat and (not names or is_source):
         names, question = list(words), None
     else:
@@ -173,7 +180,9 @@ def _run(names: list[str], question: str | None, settings: AskOptions) -> None:
     with ExitStack() as stack:
         opened = [
             stack.enter_context(
-                open_named(name, settings.password, settings.web, settings.straighten)
+                open_named(
+                    name, settings.password, settings.web, settings.straighten, settings.video
+                )
             )
             for name in names
         ]
@@ -244,6 +253,7 @@ def _asking(settings: AskOptions) -> Asking:
         web=settings.web,
         cache=cache_config(settings.no_cache, settings.cache_size),
         straighten=settings.straighten,
+        video=settings.video,
     )
 
 
@@ -262,20 +272,29 @@ def sampling_of(settings: AskOptions) -> SamplingConfig:
 
 
 def open_named(
-    name: str, password: str | None, web: WebOptions | None = None, straighten: bool = True
+    name: str,
+    password: str | None,
+    web: WebOptions | None = None,
+    straighten: bool = True,
+    video: VideoOptions | None = None,
 ) -> Source:
     """Open a path or a web address, or standard input if it is ``-``."""
     from tilewise.sources.pages import MAX_PIPE_BYTES, open_source
 
     if name != STDIN:
-        return open_source(name, password=password, web=web, straighten=straighten)
+        return open_source(name, password=password, web=web, straighten=straighten, video=video)
     data = sys.stdin.buffer.read(MAX_PIPE_BYTES + 1)
     if len(data) > MAX_PIPE_BYTES:
         raise SourceError(
             f"standard input holds over {MAX_PIPE_BYTES >> 20} MiB; save it to a file first."
         )
     return open_source(
-        data, password=password, name="standard input", web=web, straighten=straighten
+        data,
+        password=password,
+        name="standard input",
+        web=web,
+        straighten=straighten,
+        video=video,
     )
 
 

@@ -10,12 +10,14 @@ import click
 
 from tilewise.cli.files import check_picture_path, numbered, save_picture
 from tilewise.cli.scan import straighten_option
+from tilewise.cli.video import video_options
 from tilewise.cli.web import web_options
 
 if TYPE_CHECKING:
     from tilewise.engine.cost import Cost
     from tilewise.engine.session import Conversation
     from tilewise.models.load import Dtype
+    from tilewise.sources.video_options import VideoOptions
     from tilewise.sources.web_options import WebOptions
 
 
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 @click.option("--password", metavar="TEXT", help="Opens an encrypted PDF.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
 @web_options
+@video_options
 @straighten_option
 def show(
     source: str,
@@ -67,6 +70,7 @@ def show(
     threads: int | None,
     web: WebOptions,
     straighten: bool,
+    video: VideoOptions | None,
 ) -> None:
     """Draw the tiles, padding and global view of SOURCE, and say what asking will cost.
 
@@ -82,7 +86,7 @@ def show(
 
     use_threads(threads)
     with ExitStack() as stack:
-        opened = stack.enter_context(open_named(source, password, web, straighten))
+        opened = stack.enter_context(open_named(source, password, web, straighten, video))
         count = len(places([opened], pages))
         reader = load(model or DEFAULT, dtype=dtype, device=device)
         cost = measure(reader) if estimate else None

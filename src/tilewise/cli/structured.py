@@ -127,7 +127,9 @@ def ask_by_schema(words: Sequence[str], settings: AskOptions) -> None:
     with ExitStack() as stack:
         opened = [
             stack.enter_context(
-                open_named(name, settings.password, settings.web, settings.straighten)
+                open_named(
+                    name, settings.password, settings.web, settings.straighten, settings.video
+                )
             )
             for name in words
         ]

@@ -14,6 +14,7 @@ from tilewise.sources.addresses import is_address
 from tilewise.sources.content import HEAD_BYTES, kind_of
 from tilewise.sources.office_kinds import kind_inside
 from tilewise.sources.pages import OPENERS, WEB_KINDS
+from tilewise.sources.video import VIDEO_KINDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ def _walked(folder: str, skipped: Path | None, left_out: Counter[str]) -> Iterat
             if name.startswith(".") or not path.is_file() or path.resolve() == skipped:
                 continue
             kind = _kind(path)
-            if kind is None or kind in OPENERS or kind in WEB_KINDS:
+            if kind is None or kind in OPENERS or kind in WEB_KINDS or kind in VIDEO_KINDS:
                 yield str(path)
             else:
                 left_out[kind] += 1

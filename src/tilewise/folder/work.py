@@ -28,6 +28,7 @@ from tilewise.pipeline import converse, places
 from tilewise.records import Answer, Page
 from tilewise.sources.pages import open_source
 from tilewise.sources.source import Source
+from tilewise.sources.video_options import VideoOptions
 from tilewise.sources.web_options import WebOptions
 from tilewise.structured.asking import fill
 from tilewise.structured.form import Form
@@ -62,6 +63,7 @@ class Asking:
     threads: int | None = None
     web: WebOptions = field(default_factory=WebOptions)
     straighten: bool = True
+    video: VideoOptions | None = None
     form: Form | None = None
     cache: CacheConfig | None = None
     batch: int = 1
@@ -69,15 +71,22 @@ class Asking:
     def said(self) -> dict[str, Any]:
         """The settings that answers depend on, those at their defaults left out."""
         silent = {"model", "device", "password", "threads", "form", "cache", "batch"}
-        silent |= {"sampling", "web"}  # told field by field
+        silent |= {"sampling", "web", "video"}  # told field by field
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in silent}
-        plain = {f.name: f.default for f in fields(self)} | _apart(SamplingConfig(), WebOptions())
-        told = own | _apart(self.sampling, self.web)
+        plain = {f.name: f.default for f in fields(self)} | _apart()
+        told = own | _apart(self.sampling, self.web, self.video)
         return {"model": self.model} | {k: v for k, v in told.items() if v != plain[k]}
 
 
-def _apart(sampling: SamplingConfig, web: WebOptions) -> dict[str, Any]:
-    return asdict(sampling) | {f"web_{name}": value for name, value in asdict(web).items()}
+def _apart(
+    sampling: SamplingConfig | None = None,
+    web: WebOptions | None = None,
+    video: VideoOptions | None = None,
+) -> dict[str, Any]:
+    """Settings of settings by names of their own; without any, their defaults."""
+    parts = {"web": asdict(web or WebOptions()), "video": asdict(video or VideoOptions())}
+    told = {f"{of}_{name}": value for of, part in parts.items() for name, value in part.items()}
+    return asdict(sampling or SamplingConfig()) | told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +319,7 @@ def _opened(task: Task, asking: Asking) -> Source:
         name=task.source,
         web=asking.web,
         straighten=asking.straighten,
+        video=asking.video,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from tilewise.errors import ConfigError
 
+DEFAULT_FRAMES: Final = 8
 MAX_FRAMES: Final = 4096
 
 
@@ -19,7 +20,7 @@ class VideoOptions:
     seconds from the beginning; default, the whole video.
     """
 
-    frames: int = 8
+    frames: int = DEFAULT_FRAMES
     start_s: float | None = None
     end_s: float | None = None
 
