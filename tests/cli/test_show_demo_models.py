@@ -14,6 +14,8 @@ from tests.engine.tiny_reader import TinyReader, tiny_page
 from tilewise.cli import demo as demo_module
 from tilewise.cli.main import main
 from tilewise.pipeline import ask
+from tilewise.weights import fetch
+from tilewise.weights.fetch import Cached
 
 
 def run(*words: object) -> Result:
@@ -115,6 +117,41 @@ def test_models_lists_names_folders_and_families(models: Path) -> None:
         for line in result.stdout.splitlines()
     )
     assert re.search(r"Families: tilewise-nano, (.+, )?tiny\.", result.stdout)
+
+
+def test_models_lists_the_releases_with_their_memory(models: Path) -> None:
+    few, many = run("models", "--max-tiles", 2), run("models", "--max-tiles", 40)
+    assert few.exit_code == many.exit_code == 0
+    lines = few.stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith("OpenGVLab/InternVL2-1B ")]
+    assert re.search(r"938\.2 M +1\.9 GB +2\.\d GiB at 2 +MIT +no$", line)
+    (line,) = [line for line in lines if line.startswith("internlm/internlm-xcomposer2-4khd-7b")]
+    assert re.search(r"17\.2 GB +1\d\.\d GiB at 2 +other +no$", line)
+    needed = [_gib(result.stdout, "OpenGVLab/InternVL2-4B") for result in (few, many)]
+    assert 7.7 < needed[0] < needed[1] < 20
+    assert run("models", "--max-tiles", 0).exit_code == 2
+
+
+def _gib(listed: str, hub_id: str) -> float:
+    """The memory that a list tells of a release."""
+    (line,) = [line for line in listed.splitlines() if line.startswith(f"{hub_id} ")]
+    found = re.search(r"([\d.]+) GiB", line)
+    assert found is not None
+    return float(found[1])
+
+
+def test_models_says_which_releases_are_here(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (models / "config.json").write_text('{"model_type": "internvl_chat"}')
+    kept = [
+        Cached(hub_id=f"OpenGVLab/{name}", folder=models, size_bytes=9, is_whole=is_whole)
+        for name, is_whole in (("InternVL2-1B", True), ("InternVL2-2B@v1", False))
+    ]
+    monkeypatch.setattr(fetch, "cached", lambda: kept)
+    lines = [line.split() for line in run("models").stdout.splitlines() if "MIT" in line]
+    here = {words[0]: " ".join(words[words.index("MIT") + 1 :]) for words in lines}
+    assert here["OpenGVLab/InternVL2-1B"] == "yes"
+    assert here["OpenGVLab/InternVL2-2B"] == "in part"
+    assert here["OpenGVLab/InternVL2-4B"] == "no"
 
 
 def test_version_and_help(models: Path) -> None:

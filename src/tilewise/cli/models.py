@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
+
+if TYPE_CHECKING:
+    from tilewise.models.releases import Release
+
+_QUESTION_TOKENS: Final = 100
+"""Room counted for a question and what stands around it."""
 
 
 class _Line(NamedTuple):
@@ -19,13 +25,20 @@ class _Line(NamedTuple):
 
 
 @click.command()
-def models() -> None:
-    """List the models on this machine, those known on the hub, and the families that can be read.
+@click.option(
+    "--max-tiles",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Tiles of the page whose memory is told; default: each model's own limit.",
+)
+def models(max_tiles: int | None) -> None:
+    """List the models on this machine, the known releases, and the families that can be read.
 
     Models on this machine are the one in the package, those in the user's folder of models, and
-    those that the hub's own cache holds; no network is asked.
+    those that the hub's own cache holds; no network is asked. Memory is that of the weights, as
+    they are published, and of a question about one page.
     """
-    from tilewise.models.folders import PUBLISHED, models_folder
+    from tilewise.models.folders import models_folder
     from tilewise.models.load import FAMILIES
 
     found = list(_lines())
@@ -35,16 +48,54 @@ def models() -> None:
         click.echo(f"{name:<{width}}  {size_bytes / 2**20:8.1f} MiB  {folder}{said}")
     if not found:
         click.echo("No model on this machine.")
-    here = {line.name for line in found}
-    elsewhere = [
-        f"{hub_id} ({size / 1e9:.1f} GB)"
-        for hub_id, size in PUBLISHED.items()
-        if hub_id not in here
-    ]
-    if elsewhere:
-        click.echo(f"\nOn the hub: {', '.join(elsewhere)}.")
+    click.echo()
+    for line in _releases(found, max_tiles):
+        click.echo(line)
     click.echo(f"\nFamilies: {', '.join(FAMILIES)}.")
     click.echo(f"A folder with a config.json in {models_folder()} is known by its name.")
+
+
+def _releases(found: Sequence[_Line], max_tiles: int | None) -> Iterator[str]:
+    """A table of the releases on the hub that can be read, with what is here of each."""
+    from tilewise.models.releases import RELEASES
+
+    here = {line.name.partition("@")[0]: line.note for line in reversed(found)}
+    rows: list[tuple[str, ...]]
+    rows = [("On the hub", "parameters", "files", "memory at tiles", "licence", "here")]
+    told: dict[tuple[str, str], tuple[str, ...]] = {}
+    for release in RELEASES:
+        kind = release.family, release.size
+        if kind not in told:
+            told[kind] = _sizes(release, max_tiles)
+        state = "no"
+        if release.hub_id in here:
+            state = "in part" if here[release.hub_id] else "yes"
+        rows.append((release.hub_id, *told[kind], release.licence, state))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _sizes(release: Release, max_tiles: int | None) -> tuple[str, str, str]:
+    """Parameters, bytes of the files, and bytes at work on a page of so many tiles, as texts."""
+    from tilewise.engine.memory import needed_bytes
+    from tilewise.models.memory import footprint
+    from tilewise.models.releases import network
+    from tilewise.records import Grid
+    from tilewise.tiling.layout import tokens
+
+    made = network(release)
+    tiles = max_tiles or release.max_tiles
+    length = _QUESTION_TOKENS + tokens(Grid(cols=1, rows=tiles), made.cfg.tiling(tiles))
+    kept = footprint(made)
+    peak = kept.weights_bytes + needed_bytes(kept, length, tiles + 1)
+    parameters = sum(weight.numel() for weight in made.state_dict().values())
+    return (
+        f"{parameters / 1e6:,.1f} M",
+        f"{kept.weights_bytes / 1e9:.1f} GB",
+        f"{peak / 2**30:.1f} GiB at {tiles}",
+    )
 
 
 def _lines() -> Iterator[_Line]:

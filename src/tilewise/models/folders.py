@@ -19,9 +19,6 @@ from tilewise.errors import WeightsError
 DEFAULT: Final = "tilewise-nano"
 """Name of the reader that ships inside the package."""
 
-PUBLISHED: Final = {"internlm/internlm-xcomposer2-4khd-7b": 17_194_999_808}
-"""Models on the hub that are known to work, and the bytes of their weights."""
-
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 """Form of a model's id on the hub."""
 

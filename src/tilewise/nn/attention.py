@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.attention.bias import CausalBias, causal_lower_right
 
 _FLASH_CAPABILITY = (8, 0)  # CUDA devices below it have no kernel that shares key heads
 
@@ -34,15 +35,20 @@ def causal_mask(new: int, total: int, like: Tensor) -> Tensor | None:
     if new in (1, total):
         return None
     if like.is_cuda and _shares_heads(like):
-        return causal_lower_right(new, total)
+        from torch.nn.attention import bias  # noqa: PLC0415 - takes seconds, and GPUs alone need it
+
+        return bias.causal_lower_right(new, total)
     return torch.ones(new, total, dtype=torch.bool, device=like.device).tril(total - new)
 
 
 def moved_mask(mask: Tensor | None, like: Tensor) -> Tensor | None:
     """A mask of ``causal_mask`` or of padding for attention where this tensor lies."""
-    if isinstance(mask, CausalBias):  # would lose what it stands for if it were moved
-        return causal_mask(mask.seq_len_q, mask.seq_len_kv, like)
-    return None if mask is None else mask.to(like.device)
+    if mask is None:
+        return None
+    if type(mask) is not Tensor:  # a stand-in would lose what it stands for if it were moved
+        stand_in: Any = mask
+        return causal_mask(stand_in.seq_len_q, stand_in.seq_len_kv, like)
+    return mask.to(like.device)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
