@@ -131,6 +131,20 @@ def test_the_answer_is_drawn_on_its_pages(folder: Path, tmp_path: Path) -> None:
     assert made == {"out.png", "out-1.png", "out-2.png", "p-1.jpg", "p-2.jpg", "p-3.jpg"}
 
 
+def test_an_answer_that_names_no_place_is_said_to_mark_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked = tiny(folder / "a.png", "What?", "--draw", tmp_path / "marked.png")
+    assert marked.stderr == ""
+    monkeypatch.setattr(TinyReader, "evidence", lambda *_: ())
+    words = ("What?", "--draw", tmp_path / "out.png", "--pages", "1-2")
+    result = tiny(folder / "three.tif", *words)
+    assert result.exit_code == 0
+    said = "The answer names no place on its pages, so nothing is marked."
+    assert result.stderr.splitlines() == [said]
+    assert len(list(tmp_path.glob("out-*.png"))) == 2
+
+
 def test_progress_is_told_when_asked_for(folder: Path) -> None:
     result = tiny(folder / "a.png", "What?", "--progress")
     stages = [line.split()[0] for line in result.stderr.splitlines()]

@@ -78,6 +78,16 @@ def test_marked_text_keeps_its_colour_while_the_page_fades() -> None:
     assert image.getpixel((100, 900)) != (GREY, GREY, GREY)
 
 
+def test_a_name_that_the_font_lacks_leaves_its_number() -> None:
+    def drawn(*names: str) -> bytes:
+        boxes = [Box(100, 100 * n, 300, 100 * n + 50) for n, _ in enumerate(names, 1)]
+        marks = [Evidence(page=1, box=b, text=t) for b, t in zip(boxes, names, strict=True)]
+        return draw_evidence(_page(1000, 1000), marks).tobytes()
+
+    assert drawn("合计", "the 合") == drawn("", "the ?")
+    assert drawn("合计") == drawn("1") != drawn("?")
+
+
 def test_a_page_without_evidence_is_drawn_as_it_is() -> None:
     page = _page(1000, 1000)
     np.testing.assert_array_equal(np.asarray(draw_evidence(page, [])), page.pixels)

@@ -387,6 +387,8 @@ def _draw(talk: Conversation, answer: Answer, path: Path) -> None:
     """One picture for each page asked about; several are numbered."""
     from tilewise.tiling.draw import draw_evidence
 
+    if not answer.evidence:
+        click.echo("The answer names no place on its pages, so nothing is marked.", err=True)
     for index, page in enumerate(talk.pages):
         marks = [item for item in answer.evidence if item.page == index + 1]
         save_picture(draw_evidence(page, marks), numbered(path, index, len(talk.pages)))

@@ -77,7 +77,8 @@ def draw_evidence(page: Page, evidence: Sequence[Evidence]) -> Image.Image:
 
     Args:
         page: the page that the boxes belong to.
-        evidence: boxes in pixels of that page; their ``page`` numbers are not looked at.
+        evidence: boxes in pixels of that page; their ``page`` numbers are not looked at. A text
+            without a letter that can be drawn, such as one in Chinese, leaves its number alone.
 
     Returns:
         The page in RGB, at most ``LONG_SIDE`` pixels on its long side.
@@ -93,7 +94,8 @@ def draw_evidence(page: Page, evidence: Sequence[Evidence]) -> Image.Image:
         colour = MARKS[number % len(MARKS)]
         width = max(2, size // 7)
         draw.rounded_rectangle(box, radius=2 * width, outline=colour, width=width)
-        label = item.text if len(evidence) == 1 else f"{number + 1}  {item.text}"
+        name = item.text if not DRAWABLE.isdisjoint(_bare(item.text).strip()) else ""
+        label = name if len(evidence) == 1 and name else f"{number + 1}  {name}".rstrip()
         _label(draw, label, box, colour, size, taken)
     return image
 
@@ -306,14 +308,18 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
 
     Accents are dropped and other letters that Pillow's font lacks become question marks.
     """
-    parts = unicodedata.normalize("NFKD", " ".join(text.split()))
-    bare = (letter for letter in parts if not unicodedata.combining(letter))
-    text = "".join(letter if letter in DRAWABLE else "?" for letter in bare)
+    text = "".join(letter if letter in DRAWABLE else "?" for letter in _bare(text))
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:
         text = text[:-1]
     return text.rstrip() + "…"
+
+
+def _bare(text: str) -> str:
+    """A text in one line and without its accents."""
+    parts = unicodedata.normalize("NFKD", " ".join(text.split()))
+    return "".join(letter for letter in parts if not unicodedata.combining(letter))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
