@@ -1,0 +1,1 @@
+"""Conversations and interleaved documents on disk, as training and the corpus know them."""
