@@ -26,7 +26,7 @@ def spelled(pixels: Pixels) -> int:
     """The number that a frame shows."""
     middle = pixels[pixels.shape[0] // 2].mean(axis=-1)
     means = [part.mean() for part in np.array_split(middle, STRIPES)]
-    return sum((mean > 127) << place for place, mean in enumerate(means))
+    return sum(int(mean > 127) << place for place, mean in enumerate(means))
 
 
 def video(
@@ -39,16 +39,19 @@ def video(
     sound: bool = False,
     size: tuple[int, int] = (96, 64),
     times: list[int] | None = None,
+    first: int = 0,
 ) -> bytes:
     """A video as bytes; skips the test where PyAV or its encoder is not installed.
 
-    ``times`` gives each frame's place in ticks of 1 / ``rate`` instead of one after the other.
+    ``times`` gives each frame's place in ticks of 1 / ``rate`` instead of one after the other;
+    ``first`` is the number that the first frame shows.
     """
     av: Any = pytest.importorskip("av", reason="PyAV is not installed")
     if codec not in av.codecs_available:
         pytest.skip(f"this PyAV has no encoder {codec}")
     file = BytesIO()
     with av.open(file, "w", format=form) as container:
+        speech = container.add_stream("aac", rate=8000) if sound else None
         if frames:
             stream = container.add_stream(codec, rate=rate)
             stream.width, stream.height = size
@@ -56,21 +59,16 @@ def video(
             stream.codec_context.gop_size = gop
             stream.codec_context.time_base = Fraction(1, rate)
             for number in range(frames):
-                frame = av.VideoFrame.from_ndarray(striped(number, *size), format="rgb24")
+                frame = av.VideoFrame.from_ndarray(striped(first + number, *size), format="rgb24")
                 frame.pts = times[number] if times else number
                 frame.time_base = Fraction(1, rate)
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
-        if sound:
-            _add_sound(av, container)
+        if speech is not None:
+            silence = av.AudioFrame.from_ndarray(
+                np.zeros((1, 8000), np.float32), format="fltp", layout="mono"
+            )
+            silence.sample_rate = 8000
+            container.mux(speech.encode(silence))
+            container.mux(speech.encode())
     return file.getvalue()
-
-
-def _add_sound(av: Any, container: Any) -> None:
-    stream = container.add_stream("aac", rate=8000)
-    frame = av.AudioFrame.from_ndarray(
-        np.zeros((1, 8000), np.float32), format="fltp", layout="mono"
-    )
-    frame.sample_rate = 8000
-    container.mux(stream.encode(frame))
-    container.mux(stream.encode())
