@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import shutil
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,12 +17,15 @@ from hypothesis import strategies as st
 
 from tests.goldens import GoldenFile
 from tests.text.training import train
-from tilewise.errors import PromptError, WeightsError
+from tilewise.errors import MissingExtraError, PromptError, WeightsError
+from tilewise.text.added import SETTINGS as CONFIG
+from tilewise.text.added import AddedToken, Splitter
+from tilewise.text.pieces import SentencePieceTokenizer
 from tilewise.text.tokenizer import (
     SENTENCEPIECE,
     ByteTokenizer,
-    SentencePieceTokenizer,
     Tokenizer,
+    check_tokens,
     load_tokenizer,
 )
 
@@ -171,3 +177,152 @@ def test_the_published_tokenizer_decodes_as_its_library_does(golden: GoldenFile)
         assert all(longer.startswith(shorter) for shorter, longer in pairwise(streamed))
     word = library.piece_to_id("\u2581The")
     assert ours.decode([word, word]) == library.decode([word, word]) == " The The"
+
+
+FOLDERS = Path(__file__).parents[1] / "fixtures" / "tokenizers"
+
+
+def _copy(folder: Path, kind: str, *names: str) -> Path:
+    for name in names:
+        shutil.copy(FOLDERS / kind / name, folder)
+    return folder
+
+
+def test_a_folder_without_any_tokenizer_says_which_would_do(tmp_path: Path) -> None:
+    with pytest.raises(
+        WeightsError, match=r"so are vocab\.json with merges\.txt and tokenizer\.json"
+    ):
+        load_tokenizer(tmp_path, 151_655)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("vocab.json", "merges.txt"), ("merges.txt", "vocab.json")],
+)
+def test_half_of_a_byte_pair_tokenizer_names_the_other(
+    tmp_path: Path, name: str, wanted: str
+) -> None:
+    with pytest.raises(WeightsError, match=rf"{wanted}: the file is missing, and {name} is of no"):
+        load_tokenizer(_copy(tmp_path, "qwen2", name), 151_655)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("vocab.json", b"{", "vocab.json: is no JSON, or damaged"),
+        ("vocab.json", b"[1]", "vocab.json: holds no JSON object"),
+        ("vocab.json", b'{"a": "b"}', "vocab.json: an id is no number"),
+        ("vocab.json", b'{"a": 1}', "vocab.json: 255 of the 256 bytes have no id"),
+        ("merges.txt", b"#version: 0.2\na b\nc\n", "merges.txt: line 3 is no pair"),
+        ("merges.txt", b"\xff\xfe", "merges.txt: is no text in UTF-8"),
+        ("merges.txt", "一 二\n".encode(), "merges.txt: line 1 .* not in vocab.json"),
+        ("tokenizer_config.json", b"{,}", "tokenizer_config.json: is no JSON"),
+        ("tokenizer_config.json", b'{"added_tokens_decoder": [1]}', "decoder is no object"),
+        ("tokenizer_config.json", b'{"added_tokens_decoder": {"x": {}}}', "is no token"),
+        ("tokenizer_config.json", b'{"eos_token": "<|gone|>"}', r"no end id \(<\|gone\|>\)"),
+        ("tokenizer_config.json", b'{"tokenizer_class": "GPT2Tokenizer"}', "is a GPT2Tokenizer"),
+    ],
+)
+def test_a_damaged_byte_pair_tokenizer_is_named(
+    tmp_path: Path, name: str, data: bytes, said: str
+) -> None:
+    _copy(tmp_path, "qwen2", "vocab.json", "merges.txt", "tokenizer_config.json")
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(WeightsError, match=said):
+        load_tokenizer(tmp_path, 151_655)
+
+
+@pytest.mark.parametrize(
+    "data", [b"{", b"{}", b'{"model": {"type": "BPE", "vocab": {}, "merges": [["a", "b"]]}}']
+)
+def test_a_damaged_tokenizer_json_is_named(tmp_path: Path, data: bytes) -> None:
+    pytest.importorskip("tokenizers")
+    (tmp_path / "tokenizer.json").write_bytes(data)
+    with pytest.raises(WeightsError, match=r"tokenizer\.json: is no"):
+        load_tokenizer(tmp_path, 151_655)
+
+
+def test_without_its_library_tokenizer_json_names_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'tilewise\[tokenizers\]'"):
+        load_tokenizer(tmp_path, 151_655)
+
+
+def test_pieces_of_an_unknown_form_are_refused(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    model = tokenizers.models.WordLevel({"a": 0, "</s>": 1}, unk_token="a")
+    tokenizers.Tokenizer(model).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(WeightsError, match=r"of a form that is not known \(none\)"):
+        load_tokenizer(tmp_path, 151_655)
+
+
+def test_a_template_without_its_tokens_names_them(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(_copy(tmp_path, "qwen2", "vocab.json", "merges.txt", CONFIG), 999)
+    check_tokens(tokenizer, ["<img>", "<|im_end|>"], tmp_path)
+    with pytest.raises(WeightsError, match=r"does not know <\|end\|>, <\|user\|>, of which"):
+        check_tokens(tokenizer, ["<|end|>", "<img>", "<|user|>", "<|end|>"], tmp_path)
+
+
+def test_added_tokens_of_older_files_are_those_of_the_newer(tmp_path: Path) -> None:
+    """``added_tokens.json`` and ``special_tokens_map.json`` for ``tokenizer_config.json``."""
+    newer = load_tokenizer(FOLDERS / "phi3", 999)
+    data = json.loads((FOLDERS / "phi3" / CONFIG).read_text())
+    added = data.pop("added_tokens_decoder")
+    tokens = {item["content"]: int(i) for i, item in added.items() if int(i) > 2}
+    named = [item for i, item in added.items() if int(i) > 2]
+    _copy(tmp_path, "phi3", SENTENCEPIECE)
+    (tmp_path / CONFIG).write_text(json.dumps({"legacy": False}))
+    (tmp_path / "added_tokens.json").write_text(json.dumps(tokens))
+    special = {"bos_token": "<s>", "eos_token": {"content": "</s>"}}
+    special["additional_special_tokens"] = named
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(special))
+    older = load_tokenizer(tmp_path, 999)
+    text = "a<|user|>\n b<img> c</s><ref>d</ref>"
+    assert older.encode(text, bos=True) == newer.encode(text, bos=True)
+    assert older.decode(newer.encode(text, bos=True)) == newer.decode(newer.encode(text, bos=True))
+
+
+def test_tokens_take_the_blanks_that_their_flags_say() -> None:
+    tokens = [
+        AddedToken(text="<l>", id=1, strips_left=True),
+        AddedToken(text="<r>", id=2, strips_right=True),
+        AddedToken(text="<rr>", id=3),
+        AddedToken(text="word", id=4, is_word=True),
+    ]
+    found = [p if isinstance(p, str) else p.id for p in Splitter(tokens).split("a <l> b <r>\n c")]
+    assert found == ["a", 1, " b ", 2, "c"]
+    found = [
+        p if isinstance(p, str) else p.id for p in Splitter(tokens).split("<r>  <rr> words word")
+    ]
+    assert found == [2, 3, " words ", 4]
+    assert list(Splitter([]).split("a")) == ["a"]
+
+
+@pytest.mark.parametrize(("adds", "start"), [(True, 1), (False, None)])
+def test_the_start_id_is_set_where_the_settings_say_so(
+    tmp_path: Path, adds: bool, start: int | None
+) -> None:
+    _copy(tmp_path, "phi3", SENTENCEPIECE)
+    data = json.loads((FOLDERS / "phi3" / CONFIG).read_text()) | {"add_bos_token": adds}
+    (tmp_path / CONFIG).write_text(json.dumps(data))
+    tokenizer = load_tokenizer(tmp_path, 999)
+    assert tokenizer.bos_id == start
+    assert (tokenizer.encode("a", bos=True)[0] == 1) == adds
+
+
+def test_long_words_take_no_long_time() -> None:
+    tokenizer = load_tokenizer(FOLDERS / "qwen2", 999)
+    text = "页" * 20_000 + "a" * 20_000
+    assert tokenizer.decode(tokenizer.encode(text, bos=True)) == text
+
+
+def test_named_tokens_of_a_random_model_are_single_ids() -> None:
+    tokenizer = ByteTokenizer(512, {"<img>": 400, "<ref>": 401})
+    ids = tokenizer.encode("a<img><ref>é", bos=False)
+    assert ids == [100, 400, 401, 198, 172]
+    assert tokenizer.decode(ids) == "a<ref>é"
+    assert tokenizer.id_of("<ref>") == 401
+    assert tokenizer.decode([198, 400, 172]) == "\ufffd\ufffd"

@@ -41,7 +41,7 @@ class BytePairTokenizer:
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self._vocabulary = _read_vocabulary(folder / VOCABULARY)
-        self._ranks = _read_merges(folder / MERGES)
+        self._ranks = _read_merges(folder / MERGES, self._vocabulary)
         self._word = lru_cache(_CACHED_WORDS)(self._encoded)
         self._splitter = Splitter(settings.added)
         byte_of = {letter: byte for byte, letter in enumerate(byte_letters())}
@@ -179,7 +179,7 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
     return data
 
 
-def _read_merges(path: Path) -> dict[tuple[str, str], int]:
+def _read_merges(path: Path, vocabulary: Mapping[str, int]) -> dict[tuple[str, str], int]:
     ranks: dict[tuple[str, str], int] = {}
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -191,5 +191,10 @@ def _read_merges(path: Path) -> dict[tuple[str, str], int]:
         pair = tuple(line.split())
         if len(pair) != 2:
             raise WeightsError(f"{path}: line {number + 1} is no pair ({line!r}); get it again.")
+        if pair[0] + pair[1] not in vocabulary:
+            raise WeightsError(
+                f"{path}: line {number + 1} ({line!r}) makes a piece that is not in {VOCABULARY}; "
+                "take both files from the same model."
+            )
         ranks.setdefault((pair[0], pair[1]), len(ranks))
     return ranks

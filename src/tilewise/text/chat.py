@@ -9,8 +9,6 @@ from typing import Literal, NamedTuple
 from tilewise.errors import PromptError
 from tilewise.records import Role, Turn
 from tilewise.text.templates import IMAGE_END, IMAGE_SLOT, IMAGE_START, Template
-from tilewise.text.templates import IXC2 as IXC2
-from tilewise.text.templates import IXC2_SYSTEM as SYSTEM  # noqa: F401
 from tilewise.text.tokenizer import Tokenizer
 
 

@@ -11,7 +11,7 @@ from tilewise.errors import WeightsError
 from tilewise.text.added import TOKENIZER_JSON, AddedToken, Splitter, read_settings
 from tilewise.text.byte_pairs import KINDS, MERGES, VOCABULARY, BytePairTokenizer
 from tilewise.text.characters import check_unicode, joined
-from tilewise.text.pieces import SentencePieceTokenizer as SentencePieceTokenizer
+from tilewise.text.pieces import SentencePieceTokenizer
 from tilewise.text.tokenizer_json import JsonTokenizer
 
 SENTENCEPIECE: Final = "tokenizer.model"

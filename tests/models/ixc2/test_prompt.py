@@ -15,8 +15,8 @@ from tilewise.models.ixc2.prompt import IMAGE, chat_ids
 from tilewise.models.units import Image, image_segments
 from tilewise.nn.partial_lora import Segment
 from tilewise.records import Tiles, Turn
-from tilewise.text.chat import SYSTEM
-from tilewise.text.tokenizer import SentencePieceTokenizer
+from tilewise.text.pieces import SentencePieceTokenizer
+from tilewise.text.templates import IXC2_SYSTEM as SYSTEM
 
 
 @pytest.fixture(scope="module")
