@@ -111,8 +111,8 @@ def prefill(
 def decode(decoder: Decoder, encode: Encode, ids: Tensor, cache: Rows, *, chunk: int) -> Tensor:
     """Append one id to each row, (batch,); logits (batch, vocabulary) of the next.
 
-    A row that outgrows its rotary table is run again with the next one, once in its life;
-    ``encode`` and ``chunk`` are for that.
+    A row that outgrows its rotary table is run again with the next one, once in its life, and
+    of beams each for itself; ``encode`` and ``chunk`` are for that.
     """
     for row in decoder.stale_rows(cache.kv, cache.pads):
         _run_again(decoder, _kept(decoder, encode, cache), cache, row, chunk)
@@ -167,7 +167,11 @@ def _continue(
     if decoder.regime(len(prompt)) != cache.kv.regimes[0]:
         kept = 0
     cache.kv.truncate(positions(prompt.units[:kept]))
+    cache.held = [list(prompt.units[:kept])]  # true wherever the run may be cut off
     told.skip(prompt.units[:kept])
+    cache.encoded = {
+        image: cache.encoded[image] for image in prompt.images if image in cache.encoded
+    }
     encode = _kept(decoder, encode, cache)
     logits = _run(decoder, encode, prompt.units[kept:], cache.kv, told, chunk)
     cache.held, cache.asked = [list(prompt.units)], [len(prompt.units)]
@@ -202,8 +206,12 @@ def _run_again(decoder: Decoder, encode: Encode, cache: Rows, row: int, chunk: i
     """Run all that a row holds once more, for the rotary table that the next position needs."""
     units = cache.rows[row]
     pad = 0 if cache.pads is None else int(cache.pads[row])
-    told = Told([Prompt(units=tuple(units))], None)
-    _run(decoder, encode, units, cache.kv.row(row, pad), told, chunk, ahead=1)
+    told, kv = Told([Prompt(units=tuple(units))], None), cache.kv.row(row, pad)
+    try:
+        _run(decoder, encode, units, kv, told, chunk, ahead=1)
+    except BaseException:
+        kv.regimes = [-1]  # equals none: a row half run does not pass for a whole one
+        raise
 
 
 def _kept(decoder: Decoder, encode: Encode, cache: Rows) -> Encode:

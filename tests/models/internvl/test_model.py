@@ -25,7 +25,9 @@ from tilewise.models.rows import Rows
 from tilewise.models.units import Prompt
 from tilewise.models.vision_cache import CacheConfig, VisionCache
 from tilewise.records import Answer, Box, Page, Tiles, Turn
+from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.grid import fit_page
+from tilewise.tiling.partition import cut
 
 READERS = pytest.mark.parametrize("cfg", [SMALL, STRETCHED], ids=["plain", "stretched"])
 
@@ -323,10 +325,6 @@ def test_a_plan_of_other_tiles_is_an_error(reader: InternVLReader, pages: list[T
 
 
 def test_tiles_of_another_size_are_an_error(reader: InternVLReader) -> None:
-    other = noise_page(40, 40)
-    from tilewise.tiling.config import TilingConfig
-    from tilewise.tiling.partition import cut
-
-    tiles = cut(other, TilingConfig(tile=28, max_tiles=1))
+    tiles = cut(noise_page(40, 40), TilingConfig(tile=28, max_tiles=1))
     with pytest.raises(PromptError, match="tiles of 28 px and internvl-qwen2 reads tiles of 56 px"):
         reader.prompt_of([[], []], [tiles])

@@ -1,0 +1,220 @@
+"""``tilewise ask`` with a random InternVL in its published form: shapes, counts, and bad input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from tests.models.internvl.published import official_config, random_tensors
+from tests.sources.video_making import video
+from tests.text.training import train, train_internlm2, train_phi3
+from tilewise.cli.main import main
+
+TOKENS = 4  # of a tile of 56 px
+VOCABULARY = 720
+
+Config = dict[str, Any]
+
+
+def written(folder: Path, name: str = "InternLM2ForCausalLM") -> Path:
+    """A folder with config, weights and tokenizer as the authors publish them."""
+    folder.mkdir()
+    config = official_config(name)
+    config["llm_config"] |= {"vocab_size": VOCABULARY, "max_position_embeddings": 4000}
+    if name == "Phi3ForCausalLM":
+        config["llm_config"] |= {"sliding_window": 8000}
+        train_phi3(folder, is_legacy=True)
+    else:
+        train_internlm2(folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(random_tensors(config), folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("models") / "internvl")
+
+
+@pytest.fixture
+def broken(model: Path, tmp_path: Path) -> Path:
+    """A copy to be broken."""
+    return copytree(model, tmp_path / "broken")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of 120 x 60 px, which gets 2 x 1 tiles and a view of the whole."""
+    path = tmp_path_factory.mktemp("pages") / "page.png"
+    Image.radial_gradient("L").resize((120, 60)).convert("RGB").save(path)
+    return path
+
+
+def run(command: str, model: Path, *words: object, stdin: str | None = None) -> Result:
+    said = [command, *map(str, words), "--model", str(model), "--no-cache"]
+    return CliRunner().invoke(main, said[:-1] if command == "show" else said, input=stdin)
+
+
+def ask(model: Path, *words: object, stdin: str | None = None) -> Result:
+    return run("ask", model, *words, "--max-new-tokens", 4, stdin=stdin)
+
+
+@pytest.mark.parametrize("name", ["InternLM2ForCausalLM", "Phi3ForCausalLM"])
+def test_an_answer_comes_with_the_tokens_that_the_grid_has(
+    name: str, page: Path, tmp_path: Path
+) -> None:
+    folder = written(tmp_path / "own", name)
+    counts = []
+    for tiles in (1, 2):
+        result = ask(folder, page, "What is the total?", "--json", "--max-tiles", tiles)
+        assert result.exit_code == 0, result.output
+        said = json.loads(result.stdout)
+        assert said["pages"][0]["grid"] == [tiles, 1]
+        assert said["tokens"]["answer"] <= 4
+        counts.append(said["tokens"]["prompt"])
+    assert counts[1] - counts[0] == 2 * TOKENS  # another tile, and the whole page
+
+
+def test_two_sources_share_the_tiles_and_one_prompt(model: Path, page: Path) -> None:
+    said = json.loads(ask(model, page, page, "Compare.", "--json", "--max-tiles", 4).stdout)
+    assert [one["grid"] for one in said["pages"]] == [[2, 1], [2, 1]]
+    assert said["tokens"]["prompt"] > 2 * 3 * TOKENS
+
+
+def test_each_page_can_be_asked_alone(model: Path, page: Path) -> None:
+    alone = ask(model, page, "What?").stdout.strip()
+    result = ask(model, page, page, "What?", "--per-page")
+    assert result.exit_code == 0, result.output
+    assert alone in result.stdout
+
+
+def test_a_chat_answers_every_line(model: Path, page: Path) -> None:
+    result = ask(model, page, "--chat", "--json", stdin="one?\ntwo?\n")
+    assert result.exit_code == 0, result.output
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert second["tokens"]["prompt"] > first["tokens"]["prompt"]
+
+
+def test_beams_and_draws_answer_too(model: Path, page: Path) -> None:
+    for words in (("--beams", 3), ("--temperature", 1.5, "--seed", 4)):
+        assert ask(model, page, "What?", *words).exit_code == 0
+        assert ask(model, page, "What?", *words).stdout == ask(model, page, "What?", *words).stdout
+
+
+def test_pictures_are_drawn(model: Path, page: Path, tmp_path: Path) -> None:
+    assert ask(model, page, "What?", "--draw", tmp_path / "marked.png").exit_code == 0
+    result = run("show", model, page, "-o", tmp_path / "tiles.png", "--no-estimate")
+    assert result.exit_code == 0, result.output
+    assert "2 x 1 = 2 tiles of 56 px" in result.stdout
+    assert f"Tokens   {3 * TOKENS + 2}," in result.stdout
+    for name in ("marked.png", "tiles.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert picture.width > 50
+
+
+def test_a_strip_of_30000_lines_is_read(model: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (1, 30_000), "white").save(tmp_path / "strip.png")
+    said = json.loads(ask(model, tmp_path / "strip.png", "What?", "--json").stdout)
+    assert said["pages"][0]["grid"] == [1, 12]
+
+
+def _config(change: Callable[[Config], object]) -> Callable[[Path], None]:
+    """Breaks a folder by a change of its config."""
+
+    def edit(folder: Path) -> None:
+        path = folder / "config.json"
+        config = json.loads(path.read_text())
+        change(config)
+        path.write_text(json.dumps(config))
+
+    return edit
+
+
+def _without_shards(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    names = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+
+
+def _of_another_family(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    other = {name.replace("vision_model", "tower"): value for name, value in tensors.items()}
+    save_file(other, folder / "model.safetensors")
+
+
+def _without_special_tokens(folder: Path) -> None:
+    (folder / "tokenizer_config.json").unlink()
+    train(folder)
+
+
+def _cut_short(folder: Path) -> None:
+    (folder / "tokenizer.model").write_bytes(b"cut short")
+
+
+SMALLER = {"force_image_size": 28, "image_size": 28}
+BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
+    "family": (_config(lambda c: c.update(model_type="llava")), "model_type is 'llava'; known are"),
+    "weights": (_of_another_family, "its tensors are not those of an InternVL"),
+    "shards": (_without_shards, "2 of 2 shards are missing: model-00001-of-00002.safetensors"),
+    "tile": (_config(lambda c: c.update(force_image_size=448)), "force_image_size is 448; "),
+    "positions": (
+        _config(
+            lambda c: (c.update(force_image_size=28), c["vision_config"].update(image_size=28))
+        ),
+        "1 misshapen, (1, 17, 32) instead of (1, 5, 32)",
+    ),
+    "template": (_config(lambda c: c.update(template="vicuna")), "template is 'vicuna'; "),
+    "special tokens": (_without_special_tokens, "its tokenizer does not know <|im_start|>, "),
+    "tokenizer": (_cut_short, "tokenizer.model: is no SentencePiece model, or damaged"),
+    "dtype": (_config(lambda c: c.update(torch_dtype="bfloat16")), "contradict each other"),
+}
+
+
+@pytest.mark.parametrize(("breaks", "said"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_folder_is_one_clear_sentence(
+    broken: Path, page: Path, breaks: Callable[[Path], None], said: str
+) -> None:
+    breaks(broken)
+    result = ask(broken, page, "What?")
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("<image> and <image>?", "hold 2 image placeholders (<image>) and 1 pages are given"),
+        ("what is <IMG_CONTEXT>?", "the user text holds <IMG_CONTEXT>"),
+        ("stop<|im_end|>", "the user text holds <|im_end|>"),
+        ("<image>", "the question is empty"),
+    ],
+)
+def test_a_question_that_cannot_be_put_is_one_clear_sentence(
+    model: Path, page: Path, question: str, said: str
+) -> None:
+    result = ask(model, page, question)
+    assert result.exit_code == 1
+    assert said in result.stderr
+
+
+def test_a_video_is_asked_frame_by_frame_and_an_empty_one_is_an_error(
+    model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(video())
+    said = json.loads(ask(model, path, "What?", "--frames", 3, "--json").stdout)
+    assert [one["grid"] for one in said["pages"]] == [[1, 1]] * 3
+    path.write_bytes(video(frames=0))
+    result = ask(model, path, "What?")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
