@@ -45,7 +45,6 @@ def _zip_of(*names: str) -> bytes:
 
 
 _FOREIGN = {
-    "an empty file": b"",
     "an XML file": b"<?xml version='1.0'?><a/>",
     "plain text": "Größe, 12\n".encode(),
     "a damaged Word document (docx)": _zip_of("[Content_Types].xml", "word/document.xml"),
@@ -58,6 +57,13 @@ _FOREIGN = {
     "a JPEG 2000 image": saved(scene(), "JPEG2000"),
     "of an unknown kind (it starts with the bytes 00 01 02 80)": b"\0\1\2\x80",
 }
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "page.png"
+    path.touch()
+    with pytest.raises(SourceError, match=r"page\.png is an empty file; get it again\.$"):
+        open_source(path)
 
 
 @pytest.mark.parametrize("found", _FOREIGN)

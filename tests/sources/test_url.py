@@ -148,7 +148,7 @@ def test_redirects_that_go_round_end(site: Site) -> None:
 @pytest.mark.parametrize("scheme", ["file:///etc/passwd", "data:text/html,x", "ftp://a/b"])
 def test_a_redirect_to_another_scheme_is_refused(scheme: str, site: Site) -> None:
     site.pages["/a"] = redirect(scheme)
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusedError, match=r"/a leads on to .*, which is not asked"):
         fetch(site["/a"], HERE)
 
 

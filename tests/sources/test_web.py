@@ -148,7 +148,7 @@ def test_a_page_without_end_is_cut_and_says_so(
         }});</script>"""
     with caplog.at_level(logging.WARNING):
         assert len(drawn(site["/"], max_height=5000)) == 5000
-    assert "it is cut at 5000" in caplog.text
+    assert "is cut at 5000" in caplog.text
 
 
 @chromium
@@ -160,6 +160,27 @@ def test_a_script_that_never_ends_is_given_up_and_can_be_left_out(site: Site, cl
     assert time.monotonic() - began < 30
     pixels = drawn(site["/"], javascript=False)
     assert rows(pixels, GREEN) + rows(pixels, BLUE) == list(range(80))
+
+
+@chromium
+@pytest.mark.slow
+def test_a_page_that_is_not_drawn_is_told_in_one_sentence(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "_LOAD_MS", 500)
+    site.pages["/again"] = f"{STYLE}x<script>onload = () => location.reload()</script>"
+    site.pages["/none"] = (
+        f"{STYLE}<script>setInterval('document.documentElement.remove()')</script>"
+    )
+    site.pages["/spin"] = f"{STYLE}x<script>for(;;);</script>"
+    for path, words in (
+        ("/again", r"keeps moving on to another page|not drawn within"),
+        ("/none", r"cannot be drawn \(.*\); try --no-javascript"),
+        ("/spin", r"not drawn within"),
+    ):
+        with pytest.raises(SourceError, match=words):
+            drawn(site[path], time_limit_s=6)
+    assert not caplog.records
 
 
 @chromium

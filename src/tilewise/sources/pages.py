@@ -162,7 +162,8 @@ def _open_file(file: BinaryIO, name: str, how: _How, folder: Path | None = None)
         if kind in VIDEO_KINDS:
             return VideoSource(file, name, kind, how.video)
         if kind not in OPENERS:
-            raise SourceError(f"{name} is {kind}; this version reads {_READABLE}.")
+            advice = f"this version reads {_READABLE}" if head else "get it again"
+            raise SourceError(f"{name} is {kind}; {advice}.")
         opened = OPENERS[kind](file, name, kind, how.password)
     except BaseException:
         file.close()

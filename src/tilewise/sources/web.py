@@ -152,13 +152,14 @@ def _drawn(
     limit_s = options.time_limit_s
     ends = time.monotonic() + limit_s
 
-    def work(leash: Leash) -> list[Shot]:
+    def work(leash: Leash) -> tuple[list[Shot], list[str]]:
         with started(leash, folder, limit_s) as browser:
-            return _Visit(browser, gate, url, name, ends, asked or url).shots()
+            visit = _Visit(browser, gate, url, name, ends, asked or url)
+            return visit.shots(), visit.told
 
     with work_folder(name) as folder, Gate(options, page) as gate:
         try:
-            shots = within(name, limit_s, work)
+            shots, told = within(name, limit_s, work)
         except SourceError:
             raise
         except Exception as err:
@@ -166,7 +167,9 @@ def _drawn(
                 raise _not_drawn(name, str(err), gate) from err
             raise
     if gate.refused:
-        _log.warning("%s: %d parts were not loaded: %s", name, len(gate.refused), gate.refused[0])
+        told.append(f"{len(gate.refused)} parts were not loaded: {gate.refused[0]}")
+    for text in told:  # of a page that was drawn in the end; else the error says enough
+        _log.warning("%s: %s", name, text)
     return WebSource(shots, name)
 
 
@@ -178,8 +181,16 @@ def _not_drawn(name: str, said: str, gate: Gate) -> SourceError:
         return SourceError(f"{name} is offered as a download and no page; save it, give the file.")
     if "crashed" in said.lower():
         return SourceError(f"{name} makes Chromium run out of memory or crash; lower --scale.")
+    if _NAVIGATES.search(said):
+        return SourceError(
+            f"{name} keeps moving on to another page and comes to no rest; try --no-javascript "
+            "(javascript=False), or give the address that a browser ends at."
+        )
     reason = re.sub(r"^[\w.]+: ", "", said.splitlines()[0]).strip().rstrip(".")
-    return SourceError(f"{name} cannot be drawn ({reason[:200]}); open it in a browser to see why.")
+    return SourceError(
+        f"{name} cannot be drawn ({reason[:200]}); try --no-javascript (javascript=False), or open "
+        "it in a browser to see why."
+    )
 
 
 class _Visit:
@@ -189,6 +200,8 @@ class _Visit:
         self, browser: Browser, gate: Gate, url: str, name: str, ends: float, asked: str
     ) -> None:
         self._asked = asked
+        self.told: list[str] = []
+        """What the user should know of a picture, such as that it is cut."""
         self.url, self.name, self.options, self._ends = url, name, gate.options, ends
         options = gate.options
         context = browser.new_context(
@@ -236,7 +249,7 @@ class _Visit:
         if response is not None and is_remote:
             check_status(self.url, response.status)
         if not self._settled("load", min(left_ms / 3, _LOAD_MS)):
-            _log.warning("%s: not all of it had come when it was drawn", self.name)
+            self.told.append("not all of it had come when it was drawn")
         self._settled("networkidle", min(_SETTLE_MS, left_ms / 4))
         if is_remote and self._do("wantsLogin()") and _path(self.tab.url) != _path(self._asked):
             raise SourceError(
@@ -295,9 +308,7 @@ class _Visit:
         """Pictures of the document from top to bottom."""
         options = self.options
         if height > options.max_height:
-            _log.warning(
-                "%s is %d CSS pixels high; it is cut at %d", self.name, height, options.max_height
-            )
+            self.told.append(f"it is {height} CSS pixels high and is cut at {options.max_height}")
             height = options.max_height
         width = min(width, 2 * options.width, int(MAX_PICTURE_WIDTH / options.scale))
         shots: list[Shot] = []
