@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tilewise.text.tokenizer import SENTENCEPIECE, ByteTokenizer, Tokenizer, loa
 
 PLAIN = Template(system="<system\n", user="<user\n", assistant="<assistant\n", end=">", gap="\n")
 IMAGE = "<ImageHere>"
+FOLDERS = Path(__file__).parents[1] / "fixtures" / "tokenizers"
 
 
 def user(text: str) -> Turn:
@@ -79,6 +81,21 @@ def test_pages_between_their_ends_split_the_ids_of_the_whole_text() -> None:
     parts = segments_between_ends("a<image>b<image><image>", "<image>", tokenizer)
     assert parts == [[1, 100], [101], [], []]
     assert segments_between_ends("a", "<image>", tokenizer) == [[1, 100]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("qwen2", "Hermes-2"), ("internlm2", "internlm2-chat"), ("phi3", "phi3-chat")],
+)
+@pytest.mark.parametrize("asked", ["<image>\nWhat?", "Image-1: <image>\n Image-2:<image> a", "b"])
+def test_parts_between_pages_have_the_ids_of_the_whole(kind: str, name: str, asked: str) -> None:
+    tokenizer = load_tokenizer(FOLDERS / kind, 10_000)
+    text = render([user(asked), assistant(" yes\n"), user("\nWhy?")], TEMPLATES[name], None)
+    whole = tokenizer.encode(text.replace("<image>", "<img><IMG_CONTEXT></img>"), bos=True)
+    page = [tokenizer.id_of(token) or 0 for token in ("<img>", "<IMG_CONTEXT>", "</img>")]
+    first, *rest = segments_between_ends(text, "<image>", tokenizer)
+    assert first + [i for part in rest for i in page + part] == whole
+    assert (whole[0] == tokenizer.bos_id) == (kind != "qwen2")
 
 
 @pytest.mark.golden
