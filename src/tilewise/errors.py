@@ -5,6 +5,7 @@ TilewiseError
 ├── SourceError      a file, URL or picture that cannot be read as pages
 ├── PromptError      a question or conversation that cannot be put to a reader
 ├── WeightsError     a checkpoint that is missing, damaged or of another kind
+├── TrainingError    a training run that cannot start or go on
 └── MissingExtraError  an optional part that is not installed
 
 A message is one sentence or two: what is wrong, the value, what is allowed, what to do.
@@ -29,6 +30,10 @@ class PromptError(TilewiseError):
 
 class WeightsError(TilewiseError):
     """Weights that are missing, damaged or of another kind."""
+
+
+class TrainingError(TilewiseError):
+    """A training run that cannot start or go on."""
 
 
 class MissingExtraError(TilewiseError):

@@ -1,0 +1,1 @@
+"""Training: one loop, given batches and a loss; recipes say the rest."""
