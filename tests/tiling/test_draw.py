@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tilewise.records import Box, Evidence, Page
+from tilewise.tiling import draw
 from tilewise.tiling.config import TilingConfig
-from tilewise.tiling.draw import ACCENT, LONG_SIDE, MARKS, draw_evidence, draw_tiles
+from tilewise.tiling.draw import ACCENT, LONG_SIDE, MARKS, draw_evidence, draw_tiles, read_at
 from tilewise.tiling.layout import plan
 from tilewise.tiling.partition import cut
 
@@ -91,3 +93,53 @@ def test_a_name_that_the_font_lacks_leaves_its_number() -> None:
 def test_a_page_without_evidence_is_drawn_as_it_is() -> None:
     page = _page(1000, 1000)
     np.testing.assert_array_equal(np.asarray(draw_evidence(page, [])), page.pixels)
+
+
+@pytest.mark.parametrize("size", [(448, 448), (800, 1300), (1, 30_000)])
+def test_a_whole_page_that_is_read_last_is_drawn_as_the_reader_gets_it(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = TilingConfig(
+        tile=448,
+        max_tiles=12,
+        rule="nearest",
+        global_place="last",
+        has_newline=False,
+        has_ends=True,
+    )
+    page = _page(*size)
+    tiles = cut(page, cfg)
+    made = plan(tiles.fit.grid, cfg)
+    shown: list[object] = []
+
+    def sidebar(view: object, note: str, lines: object, *, is_wide: bool) -> Image.Image:
+        shown.extend([view, note, lines])
+        return Image.new("RGB", (10, 10))
+
+    monkeypatch.setattr(draw, "_sidebar", sidebar)
+    assert max(draw_tiles(page, tiles, made).size) <= LONG_SIDE
+    view, note, lines = shown
+    assert view is tiles.whole
+    views = tiles.fit.grid.tiles + made.has_global
+    word = "view" if views == 1 else "views"
+    assert isinstance(lines, list)
+    assert lines[-1] == ("", f"{views} {word} x 256, 2 at the ends")
+    if tiles.whole is not None:
+        assert str(note).endswith("read last")
+
+
+def test_what_a_page_is_read_at_says_when_it_is_stretched() -> None:
+    nearest = TilingConfig(tile=448, rule="nearest", has_newline=False)
+    said = [
+        read_at(page, cut(page, cfg).fit)
+        for page, cfg in (
+            (_page(448, 448), nearest),
+            (_page(1000, 1000), nearest),
+            (_page(1000, 700), nearest),
+            (_page(701, 301), TilingConfig()),
+        )
+    ]
+    assert said[0] == "its own pixels"
+    assert "stretched" not in said[1]
+    assert said[2].endswith("px, stretched")
+    assert said[3] == "2016 x 865 px"

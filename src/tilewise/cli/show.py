@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tilewise.engine.cost import Cost
     from tilewise.engine.session import Conversation
     from tilewise.models.load import Dtype
+    from tilewise.records import Plan
     from tilewise.sources.video_options import VideoOptions
     from tilewise.sources.web_options import WebOptions
 
@@ -97,19 +98,21 @@ def show(
 
 def _show_page(talk: Conversation, cost: Cost | None, path: Path, long_side: int | None) -> None:
     """Print the table of one page and write its picture."""
-    from tilewise.tiling.draw import draw_tiles, made_small
+    from tilewise.tiling.draw import draw_tiles, made_small, read_at
 
     (page,), (tiles,), (limit,) = talk.pages, talk.tiles, talk.max_tiles
     fit = tiles.fit
     plan = talk.reader.plan(page.width, page.height, limit)
     right = fit.canvas_width - fit.width - fit.left
     bottom = fit.canvas_height - fit.height - fit.top
-    estimates = _estimates(talk, cost, len(plan)) if cost else ()
+    is_padded = any((fit.left, fit.top, right, bottom))
+    padding = f"left {fit.left}, top {fit.top}, right {right}, bottom {bottom} px"
+    estimates = _estimates(talk, cost, plan) if cost else ()
     table = (
         ("Page", f"{page.name}, {page.number} of {page.total}, {page.width} x {page.height} px"),
-        ("Read at", f"{fit.width} x {fit.height} px"),
+        ("Read at", read_at(page, fit)),
         ("Grid", f"{fit.grid.cols} x {fit.grid.rows} = {fit.grid.tiles} tiles of {fit.tile} px"),
-        ("Padding", f"left {fit.left}, top {fit.top}, right {right}, bottom {bottom} px"),
+        ("Padding", padding if is_padded else "none"),
         ("Tokens", f"{len(plan):,}, the context holds {talk.reader.context:,}"),
         *estimates,
         ("Model", talk.reader.name),
@@ -121,16 +124,17 @@ def _show_page(talk: Conversation, cost: Cost | None, path: Path, long_side: int
     click.echo(f"{'Picture':<8} {path}\n")
 
 
-def _estimates(talk: Conversation, cost: Cost, tokens: int) -> tuple[tuple[str, str], ...]:
+def _estimates(talk: Conversation, cost: Cost, plan: Plan) -> tuple[tuple[str, str], ...]:
     """Seconds and memory of one page, as (name, value)."""
     from tilewise.engine.memory import needed_bytes
 
     (tiles,) = talk.tiles
-    fit, kept = tiles.fit, talk.reader.footprint()
+    fit, kept, tokens = tiles.fit, talk.reader.footprint(), len(plan)
+    views = fit.grid.tiles + plan.has_global
     memory_bytes = max(
         # with what Python and torch take themselves
         cost.memory_bytes(tokens, fit.canvas_width * fit.canvas_height),
-        kept.weights_bytes + needed_bytes(kept, tokens, fit.grid.tiles),
+        kept.weights_bytes + needed_bytes(kept, tokens, views),
     )
     return (
         ("Seconds", f"about {cost.seconds(tokens):.1f} to the first character"),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tilewise.records import Box, Evidence, Fit, Page, Pixels, Plan, Tiles
+from tilewise.records import IMAGE_END, IMAGE_START, Box, Evidence, Fit, Page, Pixels, Plan, Tiles
 from tilewise.tiling.partition import small_view
 
 LONG_SIDE = 2000
@@ -58,11 +58,26 @@ def draw_tiles(page: Page, tiles: Tiles, plan: Plan, facts: Facts = ()) -> Image
     scale = _scale(fit.canvas_width, fit.canvas_height, CANVAS_SIDE)
     canvas = _canvas(tiles, scale)
     lines = [*_counts(page, fit, plan), *facts]
-    view = small_view(tiles.canvas, fit.tile) if plan.has_global else None
+    view = tiles.whole
+    if view is None and plan.has_global:
+        view = small_view(tiles.canvas, fit.tile)
+    note = "Global view: the whole page in one tile"
+    if tiles.whole is not None:
+        note += ", read last"
     is_wide = canvas.width > 2 * canvas.height
-    aside = _sidebar(view, lines, is_wide=is_wide)
-    title = page.name if page.total == 1 else f"{page.name}, page {page.number} of {page.total}"
+    aside = _sidebar(view, note, lines, is_wide=is_wide)
+    noun = "frame" if page.is_frame else "page"
+    title = page.name if page.total == 1 else f"{page.name}, {noun} {page.number} of {page.total}"
     return _compose(title, canvas, aside, is_wide=is_wide)
+
+
+def read_at(page: Page, fit: Fit) -> str:
+    """At how many pixels a page is read, and whether its shape changes."""
+    if (fit.width, fit.height) == (page.width, page.height):
+        return "its own pixels"
+    change = abs(fit.width * page.height - fit.height * page.width)
+    is_stretched = change > max(page.width, page.height)  # else it is a rounded pixel
+    return f"{fit.width} x {fit.height} px{', stretched' if is_stretched else ''}"
 
 
 def made_small(picture: Image.Image, long_side: int) -> Image.Image:
@@ -164,19 +179,24 @@ def _badge(draw: ImageDraw.ImageDraw, text: str, corner: tuple[float, float], si
 def _counts(page: Page, fit: Fit, plan: Plan) -> list[tuple[str, str]]:
     """The caption's own lines: sizes, grid and tokens."""
     views = fit.grid.tiles + int(plan.has_global)
-    resized = (fit.width, fit.height) != (page.width, page.height)
-    visual = views * plan.tokens_per_tile
+    ends = int(np.isin(plan.entries, (IMAGE_START, IMAGE_END)).sum())
+    separators = len(plan) - ends - views * plan.tokens_per_tile
+    parts = [f"{views} {'view' if views == 1 else 'views'} x {plan.tokens_per_tile}"]
+    if separators or not ends:
+        parts.append(f"{separators} separators")
+    if ends:
+        parts.append(f"{ends} at the ends")
     noun = "tile" if fit.grid.tiles == 1 else "tiles"
     return [
         ("Page", f"{page.width} x {page.height} px"),
-        ("Read at", f"{fit.width} x {fit.height} px" if resized else "its own pixels"),
+        ("Read at", read_at(page, fit)),
         ("Grid", f"{fit.grid.cols} x {fit.grid.rows} = {fit.grid.tiles} {noun} of {fit.tile} px"),
         ("Tokens", f"{len(plan):,}"),
-        ("", f"{views} views x {plan.tokens_per_tile}, {len(plan) - visual} separators"),
+        ("", ", ".join(parts)),
     ]
 
 
-def _sidebar(view: Pixels | None, lines: Facts, *, is_wide: bool) -> Image.Image:
+def _sidebar(view: Pixels | None, note: str, lines: Facts, *, is_wide: bool) -> Image.Image:
     """Draw the global view with the caption below it, or beside it where there is width."""
     caption = _caption(lines)
     if view is None:
@@ -185,7 +205,6 @@ def _sidebar(view: Pixels | None, lines: Facts, *, is_wide: bool) -> Image.Image
     ImageDraw.Draw(shown).rectangle((0, 0, SIDEBAR - 1, SIDEBAR - 1), outline=ACCENT, width=2)
     framed = Image.new("RGB", (SIDEBAR, SIDEBAR + 34), PAPER)
     framed.paste(shown)
-    note = "Global view: the whole page in one tile"
     ImageDraw.Draw(framed).text((0, SIDEBAR + 24), note, QUIET, _font(18), anchor="ls")
     if is_wide:
         size = (2 * SIDEBAR + MARGIN, max(framed.height, caption.height))
