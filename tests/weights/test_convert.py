@@ -15,6 +15,8 @@ from tests.weights.test_tensor_files import TENSORS, halves, save_shards
 from tilewise.errors import ConfigError, WeightsError
 from tilewise.weights.convert import Format, convert
 from tilewise.weights.files import INDEX, MANIFEST, PICKLE, PICKLE_INDEX, WEIGHTS, TensorFiles
+from tilewise.weights.keymap import KeyRule
+from tilewise.weights.renaming import Renaming
 
 
 @pytest.fixture
@@ -72,7 +74,10 @@ def test_our_names_become_the_published_ones(tmp_path: Path) -> None:
     ours = tmp_path / "ours"
     ours.mkdir()
     save_file(seeded().state_dict(), ours / WEIGHTS)
-    convert(ours, tmp_path / "copy", rules=RULES)
+    before = [KeyRule(theirs=(name,), ours=name) for rule in RULES for name in rule.made]
+    renaming = Renaming(files=TensorFiles(ours), before=before, after=RULES, texts={"a.json": "1"})
+    convert(ours, tmp_path / "copy", renaming=renaming)
+    assert (tmp_path / "copy" / "a.json").read_text() == "1"
     found = TensorFiles(tmp_path / "copy")
     wanted = theirs()
     assert found.infos.keys() == wanted.keys()

@@ -27,6 +27,11 @@ _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
     help="Format of the copy.",
 )
 @click.option(
+    "--layout",
+    type=click.Choice(["official", "native"]),
+    help="Names and config of the copy: as its authors publish them, or as transformers has them.",
+)
+@click.option(
     "--shard-size",
     default="5GB",
     show_default=True,
@@ -48,6 +53,7 @@ def convert(
     source: str,
     target: Path,
     kind: str,
+    layout: Literal["official", "native"] | None,
     shard_size: str,
     form: Literal["int8", "int4"] | None,
     progress: bool | None,
@@ -56,26 +62,26 @@ def convert(
 
     SOURCE is a name from `tilewise models`, a folder, or a hub id. Weights saved under this
     program's own names get the published ones; config and tokenizer files are copied along.
+    InternVL has two layouts; --layout chooses one, and merges adapters that are not yet.
     """
     shard_bytes = size_bytes(shard_size)
 
     from tilewise.models.folders import find
-    from tilewise.models.names import rules_to_publish, weights_to_quantise
+    from tilewise.models.names import renaming_to, weights_to_quantise
     from tilewise.weights.convert import convert as convert_folder
-    from tilewise.weights.files import TensorFiles
 
     line = ProgressLine(progress)
     try:
         folder = find(source, line)
-        rules = rules_to_publish(folder, TensorFiles(folder))
+        renaming = renaming_to(folder, layout, is_quantised=form is not None)
         convert_folder(
             folder,
             target,
             kind=cast(Literal["safetensors", "pickle"], kind),
             shard_bytes=shard_bytes,
-            rules=rules,
+            renaming=renaming,
             form=form,
-            quantised=weights_to_quantise(folder) if form else (),
+            quantised=weights_to_quantise(folder, layout) if form else (),
             progress=line,
         )
     finally:

@@ -10,7 +10,6 @@ import json
 import shutil
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
@@ -21,9 +20,9 @@ from torch import Tensor
 from tilewise.errors import ConfigError, WeightsError
 from tilewise.weights.files import INDEX, LAYOUTS, MANIFEST, PICKLE_INDEX, TensorFiles
 from tilewise.weights.formats import DTYPES
-from tilewise.weights.keymap import KeyRule, publish
 from tilewise.weights.names import listed
 from tilewise.weights.quantised import SCHEMES, Form, checked_split, form_of, part_names, pattern
+from tilewise.weights.renaming import Item, Renaming, as_they_are, renamed
 
 Report = Callable[[str, int, int], None]
 """Called with (stage, done, total) while tensors are written; done and total are MiB."""
@@ -35,27 +34,13 @@ _KEPT_ENDINGS: Final = {".json", ".model", ".txt", ".md", ""}
 _NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A tensor to be written: its name, shape, dtype, and how to get it."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    read: Callable[[], Tensor]
-
-    @property
-    def size_bytes(self) -> int:
-        return torch.Size(self.shape).numel() * self.dtype.itemsize
-
-
 def convert(
     source: Path,
     target: Path,
     *,
     kind: Format = "safetensors",
     shard_bytes: int = 5 << 30,
-    rules: Sequence[KeyRule] = (),
+    renaming: Renaming | None = None,
     form: Form | None = None,
     quantised: Collection[str] = (),
     progress: Report | None = None,
@@ -67,8 +52,9 @@ def convert(
         target: folder to be made; it must not be there yet.
         kind: format of the copy.
         shard_bytes: largest shard; a tensor that is larger alone gets one of its own.
-        rules: a family's table, where the tensors of ``source`` have our names and the copy is
-            to have the published ones; empty to keep names.
+        renaming: to give the tensors of ``source`` other names, and texts other contents.
+        form: to round weights to, None for not at all.
+        quantised: names of weights in the copy that are rounded, as patterns.
         progress: told of the MiB written.
 
     Raises:
@@ -79,7 +65,7 @@ def convert(
         raise ConfigError(f"shards of {shard_bytes} bytes hold nothing; give a size above 0.")
     _check_target(source, target)
     files = TensorFiles(source)
-    items = _published(files, rules) if rules else _as_they_are(files)
+    items = as_they_are(files) if renaming is None else renamed(renaming)
     if form is not None:
         items = _quantised(source, items, form, quantised)
     shards = _shards(items, shard_bytes)
@@ -93,6 +79,8 @@ def convert(
     try:
         part.mkdir()
         _copy_others(source, part)
+        for name, text in (renaming.texts if renaming else {}).items():
+            (part / name).write_text(text, encoding="utf-8")
         _write_shards(part, shards, kind, _counter(files.size_bytes, progress))
         part.rename(target.resolve())
     except FileExistsError as err:
@@ -118,34 +106,9 @@ def _check_target(source: Path, target: Path) -> None:
         )
 
 
-def _as_they_are(files: TensorFiles) -> list[_Item]:
-    return [
-        _Item(name, info.shape, info.dtype, partial(files.read, name))
-        for name, info in files.infos.items()
-    ]
-
-
-def _published(files: TensorFiles, rules: Sequence[KeyRule]) -> list[_Item]:
-    """Items by published names; the parts of one fused tensor read it once each."""
-    items = []
-    for ours, info in files.infos.items():
-        shape_only = torch.empty(info.shape, dtype=info.dtype, device="meta")
-        for theirs, part in publish({ours: shape_only}, rules):
-            read = partial(_read_published, files, rules, ours, theirs)
-            items.append(_Item(theirs, tuple(part.shape), part.dtype, read))
-    twice = {item.name for item in items}
-    if len(twice) != len(items):
-        raise WeightsError(f"{files.folder}: several of its tensors have one published name.")
-    return items
-
-
-def _read_published(files: TensorFiles, rules: Sequence[KeyRule], ours: str, theirs: str) -> Tensor:
-    return dict(publish({ours: files.read(ours)}, rules))[theirs]
-
-
 def _quantised(
-    source: Path, items: Sequence[_Item], form: Form, weights: Collection[str]
-) -> list[_Item]:
+    source: Path, items: Sequence[Item], form: Form, weights: Collection[str]
+) -> list[Item]:
     """Items with the parts of each of these weights in its place; each part reads it once."""
     found = form_of(item.name for item in items)
     if found is not None:
@@ -158,17 +121,17 @@ def _quantised(
         shapes = SCHEMES[form].split(torch.empty(item.shape, device="meta"))
         for index, (name, part) in enumerate(zip(part_names(item.name, form), shapes, strict=True)):
             read = partial(_read_part, item, form, index)
-            made.append(_Item(name, tuple(part.shape), part.dtype, read))
+            made.append(Item(name, tuple(part.shape), part.dtype, read))
     return made
 
 
-def _read_part(item: _Item, form: Form, index: int) -> Tensor:
+def _read_part(item: Item, form: Form, index: int) -> Tensor:
     return checked_split(item.name, item.read(), form)[index]
 
 
-def _shards(items: Iterable[_Item], shard_bytes: int) -> list[list[_Item]]:
+def _shards(items: Iterable[Item], shard_bytes: int) -> list[list[Item]]:
     """Items in their order, as many to a shard as it holds."""
-    shards: list[list[_Item]] = []
+    shards: list[list[Item]] = []
     room = 0
     for item in items:
         if not shards or item.size_bytes > room:
@@ -188,7 +151,7 @@ def _copy_others(source: Path, part: Path) -> None:
 
 
 def _write_shards(
-    part: Path, shards: Sequence[Sequence[_Item]], kind: Format, wrote: Callable[[int], None]
+    part: Path, shards: Sequence[Sequence[Item]], kind: Format, wrote: Callable[[int], None]
 ) -> None:
     stem, ending, index, write = _WRITERS[kind]
     places: dict[str, str] = {}
@@ -206,9 +169,7 @@ def _write_shards(
         (part / index).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_safetensors(
-    file: BinaryIO, items: Sequence[_Item], wrote: Callable[[int], None]
-) -> None:
+def _write_safetensors(file: BinaryIO, items: Sequence[Item], wrote: Callable[[int], None]) -> None:
     """Write a safetensors file tensor by tensor; wide dtypes first, so that all are aligned."""
     odd = [item.name for item in items if item.dtype not in _NAMES]
     if odd:
@@ -233,7 +194,7 @@ def _write_safetensors(
         wrote(item.size_bytes)
 
 
-def _write_pickle(file: BinaryIO, items: Sequence[_Item], wrote: Callable[[int], None]) -> None:
+def _write_pickle(file: BinaryIO, items: Sequence[Item], wrote: Callable[[int], None]) -> None:
     """Write a pickle of plain tensors, each with a storage of its own."""
 
     def copies() -> Iterator[tuple[str, Tensor]]:
@@ -244,7 +205,7 @@ def _write_pickle(file: BinaryIO, items: Sequence[_Item], wrote: Callable[[int],
     torch.save(dict(copies()), file)
 
 
-_Writer = Callable[[BinaryIO, Sequence[_Item], Callable[[int], None]], None]
+_Writer = Callable[[BinaryIO, Sequence[Item], Callable[[int], None]], None]
 
 _WRITERS: Final[Mapping[Format, tuple[str, str, str, _Writer]]] = {
     "safetensors": ("model", ".safetensors", INDEX, _write_safetensors),

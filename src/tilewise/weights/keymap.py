@@ -117,14 +117,7 @@ def load_weights(
     Raises:
         WeightsError: lists every missing, extra and misshapen tensor. Nothing is changed then.
     """
-    wanted = model.state_dict()
-    groups, extra = groups_of(files.infos, rules)
-    faults = _faults(wanted, groups, extra, files, rules)
-    if faults:
-        raise WeightsError(
-            f"{files.folder}: its tensors do not fit {type(model).__name__}: {'; '.join(faults)}. "
-            "Give a folder of this model, or one whose config.json says what it is."
-        )
+    groups = check_fits(model, files, rules)
     # All are made before any is filled, so that what is freed between leaves no gaps in the heap.
     for ours in chain.from_iterable(group.ours for group in groups):
         place = device(ours) if callable(device) else device
@@ -139,6 +132,25 @@ def load_weights(
         if progress is not None:
             progress("weights", done // _MIB, total // _MIB)
     files.close()
+
+
+def check_fits(model: nn.Module, files: Tensors, rules: Sequence[KeyRule]) -> list[Group]:
+    """See that the tensors of a folder are those of a model, without reading one.
+
+    Returns:
+        What makes each tensor of ours.
+
+    Raises:
+        WeightsError: lists every missing, extra and misshapen tensor.
+    """
+    groups, extra = groups_of(files.infos, rules)
+    faults = _faults(model.state_dict(), groups, extra, files, rules)
+    if faults:
+        raise WeightsError(
+            f"{files.folder}: its tensors do not fit {type(model).__name__}: {'; '.join(faults)}. "
+            "Give a folder of this model, or one whose config.json says what it is."
+        )
+    return groups
 
 
 def published(model: nn.Module, rules: Sequence[KeyRule]) -> Iterator[tuple[str, Tensor]]:

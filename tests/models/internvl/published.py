@@ -33,7 +33,7 @@ _LANGUAGE: Final[dict[str, Any]] = {
     "num_key_value_heads": 2,
     "intermediate_size": 40,
     "num_hidden_layers": 2,
-    "vocab_size": 90,
+    "vocab_size": 400,
     "max_position_embeddings": 400,
     "rms_norm_eps": 1e-5,
     "rope_theta": 1e6,
