@@ -32,6 +32,7 @@ from tilewise.tiling.grid import fit_page
 from tilewise.tiling.layout import plan
 from tilewise.tiling.partition import cut
 from tilewise.weights.files import read_config as read_folder
+from tilewise.weights.valueless import valueless
 
 IMAGE_ENDS: Final = (IMAGE_START, IMAGE_END)
 """Tokens in front of a page and behind it."""
@@ -164,8 +165,9 @@ class InternVLReader:
         return self._stops
 
     def text(self, ids: Sequence[int]) -> str:
-        """Ids of an answer → text, up to the first stop id."""
-        return self.tokenizer.decode(list(takewhile(lambda i: i not in self._stops, ids)))
+        """Ids of an answer → text, up to the first stop id, without blanks around it."""
+        said = list(takewhile(lambda i: i not in self._stops, ids))
+        return self.tokenizer.decode(said).strip()
 
     def evidence(self, cache: Rows, row: int = 0) -> tuple[Evidence, ...]:
         """Boxes that the answer so far says, in pixels of the pages."""
@@ -211,8 +213,7 @@ def load_internvl(
     check_tokens(tokenizer, (*template.markers, *IMAGE_ENDS), folder)
     files = open_files(folder, cfg)
     form = name_form(files.infos, folder)
-    with torch.device("meta"):
-        network = InternVL(cfg).to(dtype or stored_dtype(files, cfg))
+    network = valueless(lambda: InternVL(cfg), dtype or stored_dtype(files, cfg))
     fill_network(
         network,
         files,

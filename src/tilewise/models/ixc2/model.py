@@ -30,6 +30,7 @@ from tilewise.tiling.grid import hd_grid
 from tilewise.tiling.layout import plan
 from tilewise.tiling.partition import cut
 from tilewise.weights.files import TensorFiles, read_config
+from tilewise.weights.valueless import valueless
 
 _PAGE_VIEWS: Final = 56  # of a page at 55 tiles, the most that the model was trained on
 
@@ -175,8 +176,7 @@ def load_ixc2(
     files = TensorFiles(folder)
     check_kind({name: info.shape for name, info in files.infos.items()}, cfg, folder)
     tokenizer = load_tokenizer(folder, cfg.decoder.vocabulary)
-    with torch.device("meta"):
-        network = Ixc2(cfg).to(dtype or files.infos[NEWLINE].dtype)
+    network = valueless(lambda: Ixc2(cfg), dtype or files.infos[NEWLINE].dtype)
     fill_network(
         network,
         files,
