@@ -4,6 +4,7 @@ TilewiseError
 ├── ConfigError      a setting that cannot hold
 ├── SourceError      a file, URL or picture that cannot be read as pages
 ├── PromptError      a question or conversation that cannot be put to a reader
+├── DataError        samples for training that cannot be read, or too many bad ones
 ├── WeightsError     a checkpoint that is missing, damaged or of another kind
 ├── TrainingError    a training run that cannot start or go on
 └── MissingExtraError  an optional part that is not installed
@@ -26,6 +27,10 @@ class SourceError(TilewiseError):
 
 class PromptError(TilewiseError):
     """A question that cannot be put to a reader."""
+
+
+class DataError(TilewiseError):
+    """Samples for training that cannot be read, or too many bad ones among them."""
 
 
 class WeightsError(TilewiseError):

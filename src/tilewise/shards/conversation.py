@@ -113,16 +113,22 @@ class ImageRef:
         Raises:
             SourceError: missing, damaged, or no picture.
         """
-        file = self.open()
-        try:
-            kind = kind_of(file.read(HEAD_BYTES))
-            if kind not in PICTURE_KINDS:
-                raise SourceError(
-                    f"{self.name} is {kind}; images of samples are {', '.join(PICTURE_KINDS)}."
-                )
-            return ImageSource(file, self.name, kind).page(1)
-        finally:
-            file.close()
+        with self.open() as file:
+            return self._picture(file).page(1)
+
+    def size(self) -> tuple[int, int]:
+        """Width and height of the image in pixels, by its header; raises SourceError."""
+        with self.open() as file:
+            size = self._picture(file).size(1)
+            return int(size.width), int(size.height)
+
+    def _picture(self, file: BinaryIO) -> ImageSource:
+        kind = kind_of(file.read(HEAD_BYTES))
+        if kind not in PICTURE_KINDS:
+            raise SourceError(
+                f"{self.name} is {kind}; images of samples are {', '.join(PICTURE_KINDS)}."
+            )
+        return ImageSource(file, self.name, kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +139,8 @@ class Sample:
     image is a video, whose frames go where ``VIDEO`` stands. ``system``: text of the system turn,
     None for what the model has. ``is_document``: the one turn, the assistant's, is a document to
     be learned as it stands, without a template. ``where`` names the file and the line or row.
+    ``length``, in tokens, and ``sizes``, of the images, are what the file says, None where it
+    does not; they serve estimates and are never relied on.
     """
 
     id: str
@@ -142,6 +150,8 @@ class Sample:
     is_video: bool = False
     where: str
     is_document: bool = False
+    length: int | None = None
+    sizes: tuple[tuple[int, int], ...] | None = None
 
 
 def conversation(
