@@ -41,6 +41,15 @@ def test_no_system_text_is_not_an_empty_one() -> None:
     assert render([user("a")], PLAIN, "").startswith("<system\n>\n<user")
 
 
+def test_a_turn_without_text_is_open_where_the_template_has_such() -> None:
+    turns = [user("a"), assistant("")]
+    for name in ("Hermes-2", "internlm2-chat", "phi3-chat", "internvl2_5"):
+        template = TEMPLATES[name]
+        assert transcript(turns, template, "") == render(turns[:1], template, "")
+        assert transcript([], template, "") == template.system + template.separator
+    assert transcript(turns, IXC2, None).endswith(IXC2.assistant + IXC2.separator)
+
+
 def test_a_conversation_ends_with_a_question() -> None:
     for turns in ([], [user("a"), assistant("b")]):
         with pytest.raises(PromptError, match="does not end with a question"):

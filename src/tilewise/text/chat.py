@@ -45,7 +45,11 @@ def transcript(turns: Sequence[Turn], template: Template, system: str | None) ->
     Raises:
         PromptError: a text holds one of the markers.
     """
-    return "".join(t.header + t.text + t.end for t in set_turns(turns, template, system))
+    found = []
+    for turn in set_turns(turns, template, system):
+        is_open = template.has_open_turns and turn.role != "system" and not turn.text
+        found.append(turn.header + ("" if is_open else turn.text + turn.end))
+    return "".join(found)
 
 
 def set_turns(turns: Sequence[Turn], template: Template, system: str | None) -> Iterator[SetTurn]:

@@ -34,7 +34,8 @@ class Template:
     where none is given, None for no such turn. ``markers`` are tokens that a text must not hold,
     or it could pass for turns that nobody took or for pages that nobody showed; ``aliases`` are
     other texts for their ids in some vocabularies, and as little allowed.
-    ``is_stripped``: in training, texts lose the blanks around them.
+    ``is_stripped``: in training, texts lose the blanks around them. ``has_open_turns``: in a
+    prompt, a turn without text is its header alone.
     """
 
     system: str
@@ -46,6 +47,7 @@ class Template:
     markers: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     is_stripped: bool = False
+    has_open_turns: bool = False
 
     @property
     def separator(self) -> str:
@@ -103,6 +105,7 @@ def _chatml(default_system: str, *, gap: str = "", is_stripped: bool = False) ->
         markers=(start, end, IMAGE_START, IMAGE_END, IMAGE_SLOT),
         aliases=(_IXC2_START, _IXC2_END),  # pieces of InternLM2 whose ids the markers took over
         is_stripped=is_stripped,
+        has_open_turns=True,
     )
 
 
@@ -124,6 +127,7 @@ TEMPLATES: Final[dict[str, Template]] = {
             IMAGE_END,
             IMAGE_SLOT,
         ),
+        has_open_turns=True,
     ),
     "internvl2_5": _chatml(_INTERNVL_2_5, gap="\n"),
     "internlm-xcomposer2": IXC2,
