@@ -58,6 +58,17 @@ def test_entities_that_unfold_beyond_measure_are_refused() -> None:
         without_links(ordered.encode())
 
 
+def test_a_drawing_without_bottom_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TILEWISE_SOFFICE", "/bin/true")
+    inside = "<g>" * 20_000 + "</g>" * 20_000
+    with pytest.raises(SourceError, match="over 256 of its elements lie inside one another"):
+        open_source(f"<svg {_SPACES}>{inside}</svg>".encode())
+    inside = "<g>" * 255 + "</g>" * 255
+    assert without_links(f"<svg {_SPACES}>{inside}</svg>".encode()).count(b"<g") == 255
+
+
 def test_a_damaged_drawing_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TILEWISE_SOFFICE", "/bin/true")
     with pytest.raises(SourceError, match="the SVG file cannot be read: mismatched tag"):

@@ -260,7 +260,10 @@ def _failure(kind: str, outcome: Outcome, limits: Limits) -> str:
             "out; close other programs and try again."
         )
     if outcome.stopped:
-        return f"LibreOffice {why_stopped(outcome, limits)} at this {kind} file; split it."
+        return (
+            f"LibreOffice {why_stopped(outcome, limits)} at this {kind} file; split it, or make it "
+            "simpler."
+        )
     if outcome.peak_bytes > _MUCH * limits.memory_bytes:
         return (
             f"LibreOffice needs over {limits.memory_bytes >> 20} MiB of memory for this {kind} "

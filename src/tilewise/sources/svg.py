@@ -9,6 +9,9 @@ from xml.etree import ElementTree
 MAX_SVG_BYTES: Final = 32 << 20
 """Largest drawing; it is parsed whole."""
 
+MAX_DEPTH: Final = 256
+"""Most elements inside one another; drawing programs stay below 30, and writing goes down them."""
+
 _SVG: Final = "{http://www.w3.org/2000/svg}"
 _XLINK: Final = "{http://www.w3.org/1999/xlink}"
 _URL: Final = re.compile(r"url\(\s*['\"]?(?!\s*(?:#|data:image/))[^)]*\)", re.IGNORECASE)
@@ -22,8 +25,10 @@ def without_links(data: bytes) -> bytes:
 
     Raises:
         ElementTree.ParseError: it is no XML, or its entities unfold beyond measure.
+        ValueError: its elements are nested deeper than ``MAX_DEPTH``.
     """
     root = ElementTree.fromstring(data)
+    _check_depth(root)
     for element in root.iter():
         if isinstance(element.tag, str):
             element.tag = element.tag.removeprefix(_SVG)
@@ -38,6 +43,15 @@ def without_links(data: bytes) -> bytes:
     root.set("xmlns", _SVG.strip("{}"))  # with the prefixes that LibreOffice looks for
     root.set("xmlns:xlink", _XLINK.strip("{}"))
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def _check_depth(root: ElementTree.Element) -> None:
+    level = [root]
+    for _ in range(MAX_DEPTH):
+        level = [child for element in level for child in element]
+        if not level:
+            return
+    raise ValueError(f"over {MAX_DEPTH} of its elements lie inside one another")
 
 
 def _is_link(name: str) -> bool:
