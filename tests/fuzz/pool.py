@@ -29,12 +29,13 @@ SHARES: Final = {
     "bytes": 600,
     "addresses": 500,
     "djvu": 200,
+    "videos": 500,
     "libreoffice": 400,
     "chromium": 300,
 }
-"""How 10,000 files are shared among groups of readers."""
+"""How about 10,000 files are shared among groups of readers."""
 
-CHEAP: Final = ("images", "pdf", "office parts", "bytes", "addresses", "djvu")
+CHEAP: Final = ("images", "pdf", "office parts", "bytes", "addresses", "djvu", "videos")
 """Groups that start no LibreOffice and no Chromium."""
 
 LIMIT_S: Final = 20.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import shutil
 import struct
 import subprocess
@@ -27,6 +28,7 @@ from tests.sources.office_making import (
     workbook,
     zipped,
 )
+from tests.sources.video_making import video
 
 _ROOT: Final = Path(__file__).parents[2]
 _NO_DATE: Final = time.gmtime(0)
@@ -206,6 +208,20 @@ def _djvu() -> list[bytes]:
         return [one, Path(parts[0]).read_bytes(), Path(folder, "two.djvu").read_bytes()]
 
 
+def _videos() -> list[bytes]:
+    """Every form, and one with sound, where PyAV is there; else headers alone."""
+    if importlib.util.find_spec("av") is None:
+        return [b"\0\0\0\x18ftypisom\0\0\0\0isomiso2", b"\x1a\x45\xdf\xa3" + bytes(40)]
+    forms = [
+        ("mp4", "libx264"), ("mp4", "mpeg4"), ("mp4", "libx265"), ("mp4", "libsvtav1"),
+        ("mov", "mjpeg"), ("mov", "prores_ks"), ("matroska", "libx264"), ("matroska", "ffv1"),
+        ("webm", "libvpx"), ("webm", "libvpx-vp9"), ("avi", "mpeg4"), ("avi", "mjpeg"),
+        ("avi", "msmpeg4v2"),
+    ]  # fmt: skip
+    made = [video(form, codec, 12, gop=5) for form, codec in forms]
+    return [*made, video("mp4", "libx264", 12, sound=True), video("matroska", frames=0, sound=True)]
+
+
 def _office() -> list[bytes]:
     word, slides = docx("Hello there", "x"), flat_slides("One lake", "Two lakes")
     return [
@@ -245,6 +261,7 @@ _SEEDS: Final[dict[str, Callable[[], list[bytes]]]] = {
     "office parts": _office_parts,
     "addresses": _addresses,
     "djvu": _djvu,
+    "videos": _videos,
     "libreoffice": _office,
     "chromium": _web,
 }

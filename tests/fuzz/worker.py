@@ -150,6 +150,7 @@ _READERS: Final[dict[str, Callable[[bytes], None]]] = {
     "office parts": _office_parts,
     "addresses": _address,
     "djvu": _pages,
+    "videos": _pages,
     "libreoffice": _pages,
     "chromium": _web_page,
 }

@@ -11,6 +11,9 @@ import pytest
 
 from tilewise.records import Pixels
 
+PIXELS = {"mjpeg": "yuvj420p", "prores_ks": "yuv422p10le"}
+"""What encoders want pixels in that do not take the usual."""
+
 STRIPES = 6
 """Binary digits that a frame shows as white or black stripes, the lowest on the left."""
 
@@ -50,12 +53,12 @@ def video(
     if codec not in av.codecs_available:
         pytest.skip(f"this PyAV has no encoder {codec}")
     file = BytesIO()
-    with av.open(file, "w", format=form) as container:
+    with av.open(file, "w", format=form, options={"fflags": "+bitexact"}) as container:
         speech = container.add_stream("aac", rate=8000) if sound else None
         if frames:
             stream = container.add_stream(codec, rate=rate)
             stream.width, stream.height = size
-            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            stream.pix_fmt = PIXELS.get(codec, "yuv420p")
             stream.codec_context.gop_size = gop
             stream.codec_context.time_base = Fraction(1, rate)
             for number in range(frames):

@@ -52,7 +52,7 @@ _REFUSED: Final = {
     "codec": "holds a video in a code that FFmpeg does not know; convert it to MP4 with H.264",
     "large": "declares frames of over 64,000,000 pixels; scale the video down",
     "long": "holds over 5,000,000 frames; cut it into parts",
-    "damaged": "is damaged: no frame can be decoded there; get the file again",
+    "damaged": "is damaged and nothing of it can be decoded; get the file again",
 }
 
 
