@@ -77,13 +77,13 @@ class InternVLReader:
         """Pixels at which a vector page covers the largest grid of its shape, aspect ratio kept."""
         cfg, longest = self.cfg.tiling(max_tiles), max(width_pt, height_pt)
         side = cfg.tile * _RASTER_TILES
-        large = [max(1, round(side * length / longest)) for length in (width_pt, height_pt)]
-        fit = fit_page(large[0], large[1], cfg)
-        scale = max(fit.canvas_width / width_pt, fit.canvas_height / height_pt)
-        size = (max(1, round(width_pt * scale)), max(1, round(height_pt * scale)))
-        if max(size) > side:  # a strip; it is stretched over its grid anyway
-            return fit.canvas_width, fit.canvas_height
-        return size
+        fit = fit_page(*_scaled(width_pt, height_pt, side / longest), cfg)
+        scale = 0.0
+        for _ in range(3):  # whole pixels are of a ratio that may be nearer to another grid
+            scale = max(scale, fit.canvas_width / width_pt, fit.canvas_height / height_pt)
+            size = _scaled(width_pt, height_pt, scale)
+            fit = fit_page(*size, cfg)
+        return size if max(size) <= side else (fit.canvas_width, fit.canvas_height)  # of a strip
 
     def tiles(self, page: Page, max_tiles: int) -> Tiles:
         """Cut a page; it is stretched over its grid. A frame of a video gets one tile."""
@@ -184,6 +184,10 @@ class InternVLReader:
     def is_found(self, ids: Sequence[int]) -> bool:
         """True: the model says in its own words where a page lacks something."""
         return True
+
+
+def _scaled(width: float, height: float, scale: float) -> tuple[int, int]:
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def load_internvl(
