@@ -15,7 +15,18 @@ from tilewise.weights.files import CONFIG, MANIFEST, sha256
 _log = logging.getLogger(__name__)
 
 _ENDINGS: Final = (".safetensors", ".bin", ".model")
-"""Of weights and tokenizers; ``config.json`` and ``tokenizer.json`` go in as well."""
+"""Of weights and tokenizers."""
+
+_NAMES: Final = (
+    CONFIG,
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+)
+"""The config, and what else tokenizers are read from."""
 
 LARGE_BYTES: Final = 64 << 20
 """Files from here on take a while to hash; what came out is written down."""
@@ -35,7 +46,7 @@ def fingerprint(folder: Path, memo: Path | None = None) -> str:
     listed = known if isinstance(known, Mapping) else {}
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.suffix not in _ENDINGS and path.name not in (CONFIG, "tokenizer.json"):
+        if path.suffix not in _ENDINGS and path.name not in _NAMES:
             continue
         entry, size = listed.get(path.name), path.stat().st_size
         if isinstance(entry, Mapping) and entry.get("size_bytes") == size:

@@ -140,6 +140,14 @@ def test_templates_are_those_that_prompts_know() -> None:
             changed("llm_config.rope_scaling.long_factor", [1.0], name="Phi3ForCausalLM"),
             "6 short and 1 long factors",
         ),
+        (
+            changed("llm_config.rope_scaling.attention_factor", 1.0, name="Phi3ForCausalLM"),
+            r"attention_factor is 1.0; 1.27\d+, which follows",
+        ),
+        (
+            changed("llm_config.rope_scaling.partial_rotary_factor", 0.5, name="Phi3ForCausalLM"),
+            "partial_rotary_factor is 0.5; 1.0 alone",
+        ),
     ],
 )
 def test_what_cannot_hold_is_said_in_one_sentence(config: dict[str, Any], says: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isclose
 from typing import Any, Final, Literal
 
 from tilewise.models.internvl.fields import Fields
@@ -115,17 +116,33 @@ def _scaling(fields: Fields, positions: int) -> DynamicNtk | LongRope | None:
     if name == "rope_scaling" and fields[name] is None:
         return None
     part = fields.section(name, {"rope_type": "default"})
+    part.fixed({"partial_rotary_factor": 1.0})
     kind = "rope_type" if "rope_type" in part.data or "type" not in part.data else "type"
     match part.text(kind, ("default", "dynamic", "su", "longrope")):
         case "dynamic":
             return DynamicNtk(factor=part.number("factor"), positions=positions)
         case "su" | "longrope":
             source = part if "original_max_position_embeddings" in part.data else fields
-            return LongRope(
-                short=part.numbers("short_factor"),
-                long=part.numbers("long_factor"),
-                original=source.count("original_max_position_embeddings"),
-                positions=positions,
-            )
+            return _long_rope(part, source.count("original_max_position_embeddings"), positions)
         case _:
             return None
+
+
+def _long_rope(part: Fields, original: int, positions: int) -> LongRope:
+    """The lists of a section; what else it says must be what follows from the positions."""
+    scaling = LongRope(
+        short=part.numbers("short_factor"),
+        long=part.numbers("long_factor"),
+        original=original,
+        positions=positions,
+    )
+    follows = {
+        "attention_factor": scaling.gain,
+        "short_mscale": scaling.gain,
+        "long_mscale": scaling.gain,
+        "factor": positions / original,
+    }
+    for name, value in follows.items():
+        if part.data.get(name) is not None and not isclose(part.number(name), value, rel_tol=1e-5):
+            raise part.fault(name, f"{value:g}, which follows from the positions,")
+    return scaling

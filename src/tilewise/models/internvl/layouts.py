@@ -222,6 +222,7 @@ def _native_language(data: Mapping[str, Any], cfg: InternVLConfig) -> dict[str, 
     if section["rope_scaling"] is not None:
         name = section["rope_scaling"].pop("type")
         section["rope_scaling"]["rope_type"] = "longrope" if name == "su" else name
+    section.setdefault("pad_token_id")  # the library's default may lie outside the vocabulary
     if kind == "llama":
         section |= {"attention_bias": False, "mlp_bias": False}
     if kind != "phi3":
