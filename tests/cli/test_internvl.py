@@ -8,6 +8,7 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -17,6 +18,8 @@ from tests.models.internvl.published import official_config, random_tensors
 from tests.sources.video_making import video
 from tests.text.training import train, train_internlm2, train_phi3
 from tilewise.cli.main import main
+from tilewise.models.load import load
+from tilewise.records import Page, Turn
 
 TOKENS = 4  # of a tile of 56 px
 VOCABULARY = 720
@@ -124,6 +127,27 @@ def test_a_strip_of_30000_lines_is_read(model: Path, tmp_path: Path) -> None:
     Image.new("RGB", (1, 30_000), "white").save(tmp_path / "strip.png")
     said = json.loads(ask(model, tmp_path / "strip.png", "What?", "--json").stdout)
     assert said["pages"][0]["grid"] == [1, 12]
+
+
+@pytest.mark.parametrize("name", ["InternLM2ForCausalLM", "Phi3ForCausalLM"])
+def test_the_language_model_alone_is_quantised_and_answers(
+    name: str, page: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torchao")
+    model, target = written(tmp_path / "whole", name), tmp_path / "int8"
+    made = CliRunner().invoke(main, ["convert", str(model), str(target), "--quantise", "int8"])
+    assert made.exit_code == 0, made.output
+    kept = load_file(target / "model.safetensors")
+    small = {name for name, value in kept.items() if str(value.dtype) == "torch.int8"}
+    assert small
+    assert all(name.startswith("language_model.") for name in small)
+    result = ask(target, page, "What?")
+    assert result.exit_code == 0, result.output
+    whole, rounded = load(model), load(target)
+    tiles = whole.tiles(Page(pixels=np.asarray(Image.open(page)), name="page"), 2)
+    prompt = whole.prompt([Turn(role="user", text="What?")], [tiles])
+    found, wanted = (reader.prefill([prompt])[0] for reader in (rounded, whole))
+    assert 0 < float((found - wanted).square().mean().sqrt() / wanted.std()) < 0.1
 
 
 def _config(change: Callable[[Config], object]) -> Callable[[Path], None]:
