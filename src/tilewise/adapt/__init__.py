@@ -1,0 +1,1 @@
+"""Surgery on a network: adapters, which parts learn, new rows of the vocabulary."""
