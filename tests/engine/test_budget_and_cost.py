@@ -23,6 +23,19 @@ def test_shares_are_even_and_never_below_one(max_tiles: int, pages: int) -> None
     assert sum(shares) == max(max_tiles, pages)
 
 
+@given(max_tiles=st.integers(1, 200), is_frame=st.lists(st.booleans(), min_size=1, max_size=60))
+def test_frames_get_one_tile_and_pages_what_they_would_get_alone(
+    max_tiles: int, is_frame: list[bool]
+) -> None:
+    shares = share_tiles(max_tiles, len(is_frame), is_frame)
+    pages = is_frame.count(False)
+    of_pages = [share for share, each in zip(shares, is_frame, strict=True) if not each]
+    assert of_pages == list(share_tiles(max_tiles, pages) if pages else ())
+    assert [share for share, each in zip(shares, is_frame, strict=True) if each] == [
+        1
+    ] * is_frame.count(True)
+
+
 def test_a_budget_below_one_tile_is_refused() -> None:
     with pytest.raises(ConfigError, match="max_tiles is 0"):
         share_tiles(0, 3)
@@ -69,6 +82,27 @@ def test_the_way_out_of_a_full_context_leads_out(sizes: list[tuple[int, int]], t
         check_context(reader, chosen, share_tiles(int(most[1]), len(chosen)))
         if not pages:
             assert int(most[1]) < sum(budget)
+
+
+@given(
+    pages=st.lists(st.tuples(st.integers(8, 90), st.integers(8, 90), st.booleans()), min_size=1),
+    tiles=st.integers(1, 400),
+)
+def test_the_way_out_with_frames_leads_out_too(
+    pages: list[tuple[int, int, bool]], tiles: int
+) -> None:
+    pages = pages * 20
+    reader, sizes = TinyReader(), [(width, height) for width, height, _ in pages]
+    is_frame = [each for _, _, each in pages]
+    try:
+        check_context(reader, sizes, share_tiles(tiles, len(pages), is_frame), is_frame)
+    except PromptError as err:
+        most = re.search(r"--max-tiles (\d+)", str(err))
+        fit = re.search(r"the first (\d+) of them fit", str(err))
+        count = int(fit[1]) if fit else len(pages)
+        limit = int(most[1]) if most else 1
+        shares = share_tiles(limit, count, is_frame[:count])
+        check_context(reader, sizes[:count], shares, is_frame[:count])
 
 
 def test_sizes_are_asked_for_no_longer_than_needed() -> None:

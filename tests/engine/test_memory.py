@@ -88,3 +88,17 @@ def test_the_message_says_how_much_of_what() -> None:
         r"available, too little for one tile a page; use fewer beams, fewer pages or another",
     ):
         check_memory(READER, [(20, 20)], [4], 5, rows=2)
+
+
+def test_frames_are_counted_with_one_tile_each() -> None:
+    sizes, is_frame = [(90, 90), (90, 90), (90, 90)], [False, True, True]
+    budget = share_tiles(9, 3, is_frame)
+    assert budget == (9, 1, 1)
+    plans = [READER.plan(90, 90, most) for most in (4, 1, 1)]
+    tiles = sum(int((plan.entries >= 0).sum()) // plan.tokens_per_tile for plan in plans)
+    left = needed_bytes(READER.footprint(), sum(map(len, plans)), tiles)
+    # 5 to 8 tiles give a square page no more than 4 do
+    with pytest.raises(ConfigError, match=r"at most 8 tiles \(--max-tiles 8\)"):
+        check_memory(READER, sizes, budget, left, is_frame=is_frame)
+    with pytest.raises(ConfigError, match=r"use fewer frames \(--frames\) or another device"):
+        check_memory(READER, sizes, (1, 1, 1), 5, is_frame=[True] * 3)
