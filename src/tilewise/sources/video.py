@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -43,6 +44,9 @@ VIDEO_KINDS: Final = {
 }
 """Kinds of ``content.kind_of`` that are videos -> what FFmpeg calls their form."""
 
+Choose = Callable[[int], tuple[int, ...]] | None
+"""From a number of frames to those that are taken, from 0."""
+
 PICTURE_KINDS: Final = ("PNG", "JPEG", "WebP", "TIFF", "BMP", "GIF", "AVIF", "HEIC")
 """Kinds of files in a folder that are frames."""
 
@@ -60,7 +64,12 @@ class VideoSource(Closes):
     """Frames of a video file. They are decoded when asked for, and none is kept."""
 
     def __init__(
-        self, file: BinaryIO, name: str, kind: str, options: VideoOptions | None = None
+        self,
+        file: BinaryIO,
+        name: str,
+        kind: str,
+        options: VideoOptions | None = None,
+        choose: Choose = None,
     ) -> None:
         """Walk through the file to find its frames, and decode the first; ``file`` belongs here.
 
@@ -69,6 +78,7 @@ class VideoSource(Closes):
             name: what messages call it.
             kind: one of ``VIDEO_KINDS``.
             options: how many frames from where.
+            choose: given how many frames there are, says which are taken, in place of ``options``.
 
         Raises:
             SourceError: damaged, without frames, or shorter than the part that is asked for.
@@ -86,7 +96,7 @@ class VideoSource(Closes):
         try:
             found = self._ask("open", name)
             self._size = PageSize(found["width"], found["height"], "px")
-            self._frames = _chosen(found["count"], found["rate"], options, name)
+            self._frames = _chosen(found["count"], found["rate"], options, name, choose)
         except BaseException:
             self.close()
             raise
@@ -152,7 +162,9 @@ class VideoSource(Closes):
 class FrameFolder(Closes):
     """A folder of pictures as one video, in the order of their names (2 before 10)."""
 
-    def __init__(self, folder: Path, name: str, options: VideoOptions) -> None:
+    def __init__(
+        self, folder: Path, name: str, options: VideoOptions, choose: Choose = None
+    ) -> None:
         """List the pictures of a folder, but not of folders in it, nor hidden ones.
 
         Raises:
@@ -178,7 +190,7 @@ class FrameFolder(Closes):
             )
         if len(frames) < len(kinds):
             _log.info("%s: %d files are no pictures", name, len(kinds) - len(frames))
-        chosen = spread_frames(len(frames), options.frames)
+        chosen = choose(len(frames)) if choose else spread_frames(len(frames), options.frames)
         self._frames = tuple((frames[index], kinds[frames[index]]) for index in chosen)
 
     @property
@@ -222,7 +234,9 @@ def is_video(source: Source) -> bool:
     return isinstance(source, VideoSource | FrameFolder)
 
 
-def _chosen(count: int, rate: float, options: VideoOptions, name: str) -> tuple[int, ...]:
+def _chosen(
+    count: int, rate: float, options: VideoOptions, name: str, choose: Choose
+) -> tuple[int, ...]:
     """Frames of the part in seconds that is asked for; ``rate`` is frames a second, 0 unknown."""
     first, last = 0, count - 1
     if options.has_part:
@@ -238,6 +252,8 @@ def _chosen(count: int, rate: float, options: VideoOptions, name: str) -> tuple[
                 f"{name} is {count / rate:.1f} s long and is to start at {options.start_s:g} s; "
                 "choose an earlier --start."
             )
+    if choose:
+        return tuple(first + index for index in choose(last - first + 1))
     return spread_frames(count, options.frames, first, last)
 
 
