@@ -21,9 +21,6 @@ OFFICIAL: Final = "internvl_chat"
 NATIVE: Final = "internvl"
 """``model_type`` of files in the form that the transformers library reads by itself."""
 
-CONTEXT_TOKEN: Final = "<IMG_CONTEXT>"
-"""What stands in a prompt's text for one visual token."""
-
 LANGUAGES_OF: Final[Mapping[str, tuple[Language, ...]]] = {
     "Hermes-2": ("qwen2", "llama", "internlm2"),
     "internlm2-chat": ("internlm2", "llama", "qwen2"),

@@ -11,7 +11,6 @@ import torch
 
 from tilewise.errors import ConfigError
 from tilewise.models.internvl.config import (
-    CONTEXT_TOKEN,
     DTYPES,
     NATIVE,
     InternVLConfig,
@@ -20,10 +19,11 @@ from tilewise.models.internvl.config import (
 from tilewise.models.internvl.keys import name_form, open_files, rules
 from tilewise.models.internvl.language import ARCHITECTURES, Language
 from tilewise.models.internvl.network import MEAN, STD, InternVL
+from tilewise.models.internvl.pictures import PREPROCESSOR, with_pictures
 from tilewise.models.internvl.prompt import random_tokens
 from tilewise.models.key_rules import same
 from tilewise.nn.rope import DynamicNtk, LongRope
-from tilewise.text.templates import TEMPLATES
+from tilewise.text.templates import IMAGE_SLOT, TEMPLATES
 from tilewise.text.tokenizer import load_tokenizer
 from tilewise.weights.files import CONFIG
 from tilewise.weights.files import read_config as read_file
@@ -31,8 +31,6 @@ from tilewise.weights.keymap import KeyRule, check_fits, has_our_names
 from tilewise.weights.quantised import form_of
 from tilewise.weights.renaming import Layout, Renaming
 from tilewise.weights.valueless import valueless
-
-PREPROCESSOR: Final = "preprocessor_config.json"
 
 _OWN: Final = frozenset(
     "architectures auto_map downsample_ratio dtype force_image_size image_seq_length "
@@ -60,7 +58,7 @@ def renaming(folder: Path, layout: Layout) -> Renaming:
         WeightsError: missing, damaged, extra or misshapen tensors, or no tokenizer.
     """
     data = read_file(folder)
-    cfg = read_config(data)
+    cfg = with_pictures(read_config(data), data, folder)
     files = open_files(folder, cfg)
     if form_of(files.infos) is not None:
         raise ConfigError(
@@ -73,7 +71,7 @@ def renaming(folder: Path, layout: Layout) -> Renaming:
     else:
         before = rules(cfg, name_form(files.infos, folder))
     check_fits(valueless(lambda: InternVL(cfg), torch.float32), files, before)
-    config = in_layout(data, layout)
+    config = _written(data, cfg, layout)
     if layout == "native":
         config["image_token_id"] = _context_id(folder, data, cfg)
     preprocessor = (_native_preprocessor if layout == "native" else _official_preprocessor)(cfg)
@@ -94,7 +92,10 @@ def in_layout(data: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
     Raises:
         ConfigError: the config cannot hold, or has no such form.
     """
-    cfg = read_config(data)
+    return _written(data, read_config(data), layout)
+
+
+def _written(data: Mapping[str, Any], cfg: InternVLConfig, layout: Layout) -> dict[str, Any]:
     return _native(data, cfg) if layout == "native" else _official(data, cfg)
 
 
@@ -268,10 +269,10 @@ def _context_id(folder: Path, data: Mapping[str, Any], cfg: InternVLConfig) -> i
     if isinstance(data.get("image_token_id"), int):
         return int(data["image_token_id"])
     tokens = random_tokens(data, cfg, TEMPLATES[cfg.template])
-    found = load_tokenizer(folder, cfg.decoder.vocabulary, tokens).id_of(CONTEXT_TOKEN)
+    found = load_tokenizer(folder, cfg.decoder.vocabulary, tokens).id_of(IMAGE_SLOT)
     if found is None:
         raise ConfigError(
-            f"{folder}: its tokenizer has no {CONTEXT_TOKEN}, which the native layout names; put "
+            f"{folder}: its tokenizer has no {IMAGE_SLOT}, which the native layout names; put "
             "the tokenizer of this very model there."
         )
     return found

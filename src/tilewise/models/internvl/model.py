@@ -15,7 +15,8 @@ from tilewise.models import rows
 from tilewise.models.internvl.config import read_config
 from tilewise.models.internvl.keys import QUANTISED, name_form, open_files, rules, stored_dtype
 from tilewise.models.internvl.network import InternVL
-from tilewise.models.internvl.prompt import chat_ids, page_names, random_tokens
+from tilewise.models.internvl.pictures import with_pictures
+from tilewise.models.internvl.prompt import chat_ids, check_slot, page_names, random_tokens
 from tilewise.models.memory import CHUNK, VIEW_CHUNK, footprint
 from tilewise.models.networks import fill_network
 from tilewise.models.reader import Footprint, Progress, VisionStore
@@ -211,10 +212,11 @@ def load_internvl(
     """
     folder = Path(folder)
     data = read_folder(folder)
-    cfg = read_config(data)
+    cfg = with_pictures(read_config(data), data, folder)
     template = TEMPLATES[cfg.template]
     tokenizer = load_tokenizer(folder, cfg.decoder.vocabulary, random_tokens(data, cfg, template))
     check_tokens(tokenizer, (*template.markers, *IMAGE_ENDS), folder)
+    check_slot(tokenizer, data, folder)
     files = open_files(folder, cfg)
     form = name_form(files.infos, folder)
     network = valueless(lambda: InternVL(cfg), dtype or stored_dtype(files, cfg))

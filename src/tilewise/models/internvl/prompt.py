@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
-from tilewise.errors import PromptError
+from tilewise.errors import PromptError, WeightsError
 from tilewise.models.internvl.config import InternVLConfig
 from tilewise.records import Tiles, Turn
 from tilewise.text.chat import render, segments_between_ends
@@ -115,3 +116,23 @@ def random_tokens(
         if place not in found.values() and place < cfg.decoder.vocabulary:
             found.setdefault(name, place)
     return found
+
+
+def check_slot(tokenizer: Tokenizer, data: Mapping[str, Any], folder: Path) -> None:
+    """See that config.json and tokenizer agree on the id of a visual token.
+
+    Args:
+        tokenizer: of the checkpoint.
+        data: config.json, of which the native form names the id.
+        folder: for the message.
+
+    Raises:
+        WeightsError: they do not.
+    """
+    said, found = data.get("image_token_id"), tokenizer.id_of(IMAGE_SLOT)
+    if said is not None and said != found:
+        raise WeightsError(
+            f"{folder}: image_token_id is {said!r} in config.json and {IMAGE_SLOT} has the id "
+            f"{found} in its tokenizer; the two contradict each other. Put the tokenizer of this "
+            "very model there."
+        )
