@@ -1,0 +1,382 @@
+"""The one training loop: batches and a loss come in, steps, reports and checkpoints come out.
+
+It knows nothing of pages or models. A step takes ``accumulation`` batches, adds up what each loses,
+divides the gradients once by all that they weigh together, clips and steps. So batches that are
+accumulated are one big batch, whatever their sizes: a mean of means would count a short batch's
+tokens more than a long one's.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from tilewise.errors import ConfigError, TrainingError
+from tilewise.train import checkpoint
+from tilewise.train.optim import (
+    OptimConfig,
+    adamw,
+    learning,
+    parameter_groups,
+    scaled_gradients,
+    set_lr,
+)
+from tilewise.train.report import Callback, Log, Speed, StepReport, peak_memory_mib
+from tilewise.train.schedule import ScheduleConfig, lr_share
+from tilewise.weights.names import listed
+
+CHECKPOINTS: Final = "checkpoints"
+LOGS: Final = "log"
+
+Precision = Literal["float32", "bfloat16"]
+"""``bfloat16``: weights and the optimiser stay in float32, products run in bfloat16."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """How a run goes on its machine.
+
+    ``seed`` starts all random numbers. A step is ``accumulation`` batches. ``save_every`` counts
+    steps between checkpoints, of which the last ``keep`` stay. ``workers`` prepare batches.
+    ``is_checkpointed``: activations are computed again in the backward pass, not kept.
+    """
+
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "float32"
+    accumulation: int = 1
+    is_checkpointed: bool = False
+    workers: int = 0
+    save_every: int = 500
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("accumulation", "save_every", "keep"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"run.{name} is {getattr(self, name)}; give 1 or more.")
+        if self.workers < 0:
+            raise ConfigError(f"run.workers is {self.workers}; give 0 or more.")
+
+
+class Size(NamedTuple):
+    """What a batch has: positions, tiles, and the ids of its samples."""
+
+    tokens: int
+    tiles: int
+    ids: tuple[str, ...]
+
+
+class Lost(Protocol):
+    """What a batch loses: ``total`` is the sum of weighted losses, ``weight`` that of weights."""
+
+    @property
+    def total(self) -> Tensor:
+        """A scalar with a graph behind it."""
+
+    @property
+    def weight(self) -> Tensor | float:
+        """What to divide by."""
+
+
+Batch = TypeVar("Batch")
+BatchIn = TypeVar("BatchIn", contravariant=True)
+BatchOut = TypeVar("BatchOut", covariant=True)
+
+
+class Batches(Protocol[BatchOut]):
+    """An endless row of batches that can be taken up where it was."""
+
+    def __next__(self) -> BatchOut:
+        """The next batch."""
+
+    def state(self) -> dict[str, Any]:
+        """Where the row stands behind the batches given out so far, as plain JSON."""
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of ``state``."""
+
+
+class Objective(Protocol[BatchIn]):
+    """What is learned from a batch."""
+
+    def __call__(self, batch: BatchIn) -> Lost:
+        """What the batch loses."""
+
+    def size(self, batch: BatchIn) -> Size:
+        """What the batch has."""
+
+
+class Ranks(Protocol):
+    """The processes that train together; ``sum`` adds numbers up over all of them."""
+
+    rank: int
+    world: int
+
+    def sum(self, numbers: Sequence[float]) -> list[float]:
+        """Sums over all processes, the same in each."""
+
+
+class Alone:
+    """A single process."""
+
+    rank = 0
+    world = 1
+
+    def sum(self, numbers: Sequence[float]) -> list[float]:
+        """The numbers themselves."""
+        return list(numbers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task(Generic[Batch]):
+    """All that a run is about: a network, batches, and what is learned from them.
+
+    ``part_of`` gives the part of a parameter by its name. ``settings`` are compared on resuming,
+    but for those that ``free`` names. Checkpoints hold the weights that learn, and the others
+    too where ``is_all_saved``.
+    """
+
+    module: nn.Module
+    part_of: Callable[[str], str]
+    batches: Batches[Batch]
+    objective: Objective[Batch]
+    settings: Mapping[str, Any]
+    free: frozenset[str] = frozenset()
+    is_all_saved: bool = True
+
+
+class Trainer(Generic[Batch]):
+    """A run: its optimiser, where it stands, and what takes it further.
+
+    Args:
+        task: what is learned.
+        optim, schedule, run: settings.
+        steps: of the whole run.
+        out: folder of the run.
+        ranks: the processes that train together.
+        callbacks: told of every step.
+    """
+
+    def __init__(
+        self,
+        task: Task[Batch],
+        optim: OptimConfig,
+        schedule: ScheduleConfig,
+        run: RunConfig,
+        *,
+        steps: int,
+        out: Path,
+        ranks: Ranks | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        self.task, self.steps, self.step = task, steps, 0
+        self._optim, self._schedule, self._run = optim, schedule, run
+        self._out, self._callbacks = out, callbacks
+        self._ranks: Ranks = Alone() if ranks is None else ranks
+        self._optimiser = adamw(parameter_groups(task.module, task.part_of, optim), optim)
+        self._weights = [weight for _, weight in learning(task.module)]
+        self._device = self._weights[0].device
+        self._speed = Speed()
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint.
+
+        Raises:
+            TrainingError: there is none, it cannot be read, or it is of another run.
+        """
+        folder = self._out / CHECKPOINTS
+        newest = checkpoint.latest(folder)
+        if newest is None:
+            raise TrainingError(
+                f"{folder}: there is no checkpoint to resume from; leave out --resume to begin."
+            )
+        kept = checkpoint.load(newest)
+        check_same(kept.notes.get("settings", {}), self.task.settings, self.task.free, newest)
+        checkpoint.fill_model(self.task.module, kept.model)
+        checkpoint.fill_optimiser(self._optimiser, kept.optimiser)
+        checkpoint.set_random_states(kept.rng)
+        self.task.batches.load_state(kept.notes["batches"])
+        self.step = kept.step
+
+    def save(self) -> Path:
+        """Write a checkpoint; raises TrainingError where that fails."""
+        module = self.task.module
+        model: dict[str, Tensor] = {
+            name: weight
+            for name, weight in module.named_parameters()  # a weight with two names comes once
+            if self.task.is_all_saved or weight.requires_grad
+        }
+        snapshot = checkpoint.Snapshot(
+            step=self.step,
+            model=model,
+            optimiser=checkpoint.optimiser_tensors(self._optimiser),
+            rng=checkpoint.random_states(),
+            notes={"settings": self.task.settings, "batches": self.task.batches.state()},
+        )
+        return checkpoint.save(self._out / CHECKPOINTS, snapshot, self._run.keep)
+
+    def train(self) -> None:
+        """Take all steps that are left, with reports and checkpoints.
+
+        Ctrl-C, or the signal TERM, ends the run behind the step that is going on, with a
+        checkpoint; a second one ends it at once.
+
+        Raises:
+            TrainingError: a loss or gradient is no number, or a checkpoint cannot be written.
+            KeyboardInterrupt: it was asked to end, and has written its checkpoint.
+        """
+        log = Log(self._out / LOGS, self._callbacks, self.step)
+        self.task.module.train()
+        try:
+            with _stop_signals() as stopped:
+                while self.step < self.steps:
+                    log(self.take())
+                    is_last = self.step == self.steps or stopped.is_set()
+                    if is_last or self.step % self._run.save_every == 0:
+                        self.save()
+                    if stopped.is_set() and self.step < self.steps:
+                        raise KeyboardInterrupt
+        finally:
+            log.close()
+
+    def take(self) -> StepReport:
+        """Take one step.
+
+        Raises:
+            TrainingError: a loss or gradient is no number; the batch is named and no weight has
+                changed.
+        """
+        began = time.perf_counter()
+        batches = [next(self.task.batches) for _ in range(self._run.accumulation)]
+        sizes = [self.task.objective.size(batch) for batch in batches]
+        lost = weight = 0.0
+        odd: list[str] = []
+        for batch, size in zip(batches, sizes, strict=True):
+            with self._autocast():
+                found = self.task.objective(batch)
+            found.total.backward()
+            value = float(found.total.detach())
+            odd += size.ids if not math.isfinite(value) else ()
+            lost, weight = lost + value, weight + float(found.weight)
+        counts = [sum(size.tokens for size in sizes), sum(size.tiles for size in sizes)]
+        # Every rank learns here of another's loss that is no number, so that none waits for it.
+        lost, weight, *counts = self._ranks.sum([lost, weight, *counts])
+        if not math.isfinite(lost):
+            raise self._fault(f"the loss is {lost}", odd)
+        norm = self._update(weight, [i for size in sizes for i in size.ids])
+        loss = lost / weight if weight else 0.0
+        return self._report(loss, norm, list(map(round, counts)), time.perf_counter() - began)
+
+    def _update(self, weight: float, ids: Sequence[str]) -> float:
+        """Change the weights by the gradients there are; gives their norm.
+
+        Gradients of several ranks are means over them, so they are divided by a mean as well.
+        """
+        gradients = scaled_gradients(self._weights, weight / self._ranks.world or 1.0)
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+        if not math.isfinite(norm):
+            raise self._fault(f"the norm of the gradients is {norm}", ids)
+        if self._optim.clip_norm is not None and norm > self._optim.clip_norm:
+            torch._foreach_mul_(gradients, self._optim.clip_norm / norm)
+        set_lr(self._optimiser, self._lr())
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        return norm
+
+    def _lr(self) -> float:
+        return self._optim.lr * lr_share(self.step, self.steps, self._schedule)
+
+    def _report(self, loss: float, norm: float, counts: Sequence[int], step_s: float) -> StepReport:
+        lr = self._lr()
+        self.step += 1
+        tokens, tiles = counts
+        tokens_per_s, tiles_per_s, mean_s = self._speed.add(step_s, tokens, tiles)
+        return StepReport(
+            step=self.step,
+            steps=self.steps,
+            loss=loss,
+            lr=lr,
+            norm=norm,
+            tokens=tokens,
+            tiles=tiles,
+            step_s=step_s,
+            tokens_per_s=tokens_per_s,
+            tiles_per_s=tiles_per_s,
+            left_s=mean_s * (self.steps - self.step),
+            memory_mib=peak_memory_mib(self._device),
+            skipped=int(getattr(self.task.batches, "skipped", 0)),
+        )
+
+    def _autocast(self) -> torch.autocast:
+        is_half = self._run.precision == "bfloat16"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=is_half)
+
+    def _fault(self, what: str, ids: Sequence[str]) -> TrainingError:
+        newest = checkpoint.latest(self._out / CHECKPOINTS)
+        kept = (
+            f"{newest} is the last good checkpoint" if newest else "no checkpoint was written yet"
+        )
+        return TrainingError(
+            f"{what} in step {self.step + 1}, whose samples are {listed(list(ids))}; {kept}. "
+            "Look at these samples, or lower optim.lr, and go on with --resume."
+        )
+
+
+def check_same(
+    before: Mapping[str, Any], now: Mapping[str, Any], free: frozenset[str], where: Path
+) -> None:
+    """See that a run is resumed with the settings that it began with.
+
+    Args:
+        before, now: settings by dotted name.
+        free: names that may differ.
+        where: the checkpoint, for the message.
+
+    Raises:
+        TrainingError: names every setting that differs.
+    """
+    names = sorted((before.keys() | now.keys()) - free)
+    odd = [n for n in names if before.get(n) != now.get(n)]
+    if odd:
+        said = "; ".join(f"{n} was {before.get(n)!r} and is {now.get(n)!r}" for n in odd)
+        raise TrainingError(
+            f"{where}: is of a run with other settings: {said}. Resume with the same ones, or "
+            "begin a run in another folder."
+        )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Sets an event on the first Ctrl-C or TERM; the second one acts as if this were not here."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # only the main thread may ask for signals
+        return
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {
+        kind: signal.getsignal(kind) for kind in kinds
+    }
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+    for kind in kinds:
+        signal.signal(kind, ask)
+    try:
+        yield asked
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
