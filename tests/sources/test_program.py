@@ -113,3 +113,21 @@ def test_a_file_that_needs_too_much_memory_is_told_from_a_damaged_one(
     monkeypatch.setattr(office.open_office, "__kwdefaults__", {"limits": office.LIMITS})
     with pytest.raises(SourceError, match="needed over 40 MiB of memory"):
         open_source(RTF)
+
+
+def test_a_disk_that_fills_up_is_told_from_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TILEWISE_SOFFICE", "/bin/true")  # it ends well and writes nothing
+    with pytest.raises(SourceError, match="it is damaged or locked"):
+        open_source(RTF)
+    monkeypatch.setattr(program, "_LITTLE_ROOM", 1 << 62)
+    with pytest.raises(SourceError, match=r"needs room for temporary files, .* gives none"):
+        open_source(RTF)
+
+
+def test_a_program_finds_the_tools_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    limits = Limits(seconds=20, memory_bytes=MIB << 9)
+    outcome = run_program(["/bin/sh", "-c", "cat /dev/null && echo fine"], tmp_path, limits)
+    assert (outcome.code, outcome.output) == (0, "fine\n")

@@ -28,6 +28,7 @@ from tilewise.sources.pdf import PdfSource
 from tilewise.sources.program import (
     Limits,
     Outcome,
+    check_room,
     find_program,
     run_program,
     why_stopped,
@@ -248,6 +249,7 @@ class _Run:
         )  # fmt: skip
         if outcome.stopped or not target.is_file() or not target.stat().st_size:
             _log.info("%s: LibreOffice ended: %s", self.name, outcome)
+            check_room(self.folder)  # a full disk may go unsaid by its status
             raise SourceError(f"{self.name}: {_failure(self.kind, outcome, limits)}")
         return target
 

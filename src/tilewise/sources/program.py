@@ -140,10 +140,16 @@ def run_program(argv: Sequence[str], folder: Path, limits: Limits) -> Outcome:
             start_new_session=True,  # Ctrl-C is for tilewise, which then closes the pipe
         )
         verdict = _verdict(guard, _MOST_WAITING * limits.seconds + _GRACE_S)
-    if verdict["code"] != 0 and shutil.disk_usage(folder).free < _LITTLE_ROOM:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if verdict["code"] != 0:
+        check_room(folder)
     tail = log.read_bytes()[-_OUTPUT_BYTES:].decode(errors="replace")
     return Outcome(output=tail, **verdict)
+
+
+def check_room(folder: Path) -> None:
+    """For a program that failed: raise OSError (ENOSPC) where it lacked room on the disk."""
+    if shutil.disk_usage(folder).free < _LITTLE_ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def why_stopped(outcome: Outcome, limits: Limits) -> str:
@@ -186,4 +192,6 @@ def _ended(guard: subprocess.Popen[bytes], seconds: float) -> None:
 def environment(folder: Path) -> dict[str, str]:
     """What a program may know of the user's variables; its home is ``folder``."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # programs may be scripts, which need the system's own tools
+    kept["PATH"] = os.pathsep.join([kept.get("PATH", ""), os.defpath]).lstrip(os.pathsep)
     return kept | {"HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8"}

@@ -181,12 +181,18 @@ def _not_drawn(name: str, said: str, gate: Gate) -> SourceError:
         return SourceError(f"{name} is offered as a download and no page; save it, give the file.")
     if "crashed" in said.lower():
         return SourceError(f"{name} makes Chromium run out of memory or crash; lower --scale.")
-    if _NAVIGATES.search(said):
+    first = said.splitlines()[0]  # what follows is a log, which tells of navigation anyway
+    if _NAVIGATES.search(first):
         return SourceError(
             f"{name} keeps moving on to another page and comes to no rest; try --no-javascript "
             "(javascript=False), or give the address that a browser ends at."
         )
-    reason = re.sub(r"^[\w.]+: ", "", said.splitlines()[0]).strip().rstrip(".")
+    if "ERR_PROXY_CONNECTION_FAILED" in first:
+        return SourceError(
+            f"{name} cannot be drawn, as Chromium cannot reach 127.0.0.1, where tilewise hands the "
+            "page over; switch the loopback network of this machine on."
+        )
+    reason = re.sub(r"^[\w.]+: ", "", first).strip().rstrip(".")
     return SourceError(
         f"{name} cannot be drawn ({reason[:200]}); try --no-javascript (javascript=False), or open "
         "it in a browser to see why."
