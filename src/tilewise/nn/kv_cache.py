@@ -52,6 +52,7 @@ class KVCache:
 
     @regimes.setter
     def regimes(self, regimes: Sequence[int]) -> None:
+        """Note by which tables all keys of the rows were rotated."""
         self._regimes[self._rows] = regimes
 
     @property
