@@ -23,7 +23,8 @@ from tilewise.cli.main import main
 from tilewise.errors import ConfigError, WeightsError
 from tilewise.models.internvl.config import NATIVE, OFFICIAL, read_config
 from tilewise.models.internvl.keys import name_form, open_files, rules
-from tilewise.models.internvl.layouts import PREPROCESSOR
+from tilewise.models.internvl.model import load_internvl
+from tilewise.models.internvl.pictures import PREPROCESSOR
 from tilewise.models.names import renaming_to
 from tilewise.weights.files import CONFIG, PICKLE, WEIGHTS, TensorFiles
 from tilewise.weights.files import read_config as read_file
@@ -121,9 +122,11 @@ def test_adapters_are_merged_on_the_way(tmp_path: Path) -> None:
     config = official_config() | {"use_llm_lora": 3}
     source = official_folder(tmp_path / "source", config)
     save_file(adapted(random_tensors(config), 3, ["attention.wqkv", "w2"]), source / WEIGHTS)
+    reader = load_internvl(source)
     for layout in ("official", "native"):
         run(source, tmp_path / layout, "--layout", layout)
         assert same(read(tmp_path / layout), read(source))
+        assert same(load_internvl(tmp_path / layout).network, reader.network)
     said = read_file(tmp_path / "official")
     assert (said["use_llm_lora"], said["use_backbone_lora"]) == (0, 0)
     assert not any("lora" in name for name in TensorFiles(tmp_path / "official").infos)
