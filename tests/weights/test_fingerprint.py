@@ -8,7 +8,6 @@ import pytest
 
 from tilewise.weights.fingerprint import fingerprint
 
-
 NAMES = """
 config.json model.safetensors tokenizer.model tokenizer.json tokenizer_config.json vocab.json
 merges.txt added_tokens.json special_tokens_map.json
