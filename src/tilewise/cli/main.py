@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 import click
@@ -13,7 +14,11 @@ from tilewise.cli.convert import convert
 from tilewise.cli.demo import demo
 from tilewise.cli.models import models
 from tilewise.cli.show import show
+from tilewise.cli.train import train
 from tilewise.errors import TilewiseError
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of writing that are the disk's."""
 
 INTERRUPTED: Final = 130
 """Exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
@@ -28,6 +33,12 @@ class Program(click.Group):
             return super().invoke(ctx)
         except TilewiseError as err:
             raise click.ClickException(str(err)) from err
+        except OSError as err:
+            if err.errno not in FULL or err.filename is not None:
+                raise
+            raise click.ClickException(
+                f"the output cannot be written ({err.strerror}); make room, or send it elsewhere."
+            ) from err
         except KeyboardInterrupt:
             click.echo(err=True)
             ctx.exit(INTERRUPTED)
@@ -39,5 +50,5 @@ def main() -> None:
     """Ask questions about pages: images and PDFs, read tile by tile."""
 
 
-for command in (ask, show, demo, models, cache, convert):
+for command in (ask, show, demo, models, cache, convert, train):
     main.add_command(command)

@@ -1,0 +1,118 @@
+"""``tilewise train``: a recipe, or a file of one's own, from data to a model that can be asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from tilewise.train.config import TrainConfig
+
+
+@click.command()
+@click.argument("recipe", required=False, default="")
+@click.option("--model", metavar="MODEL", help="What to begin with: a name, a folder or a hub id.")
+@click.option("--data", metavar="FILE", help="The samples: InternVL's meta JSON, or one file.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the run, and of the model in the end.",
+)
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a setting, e.g. optim.lr=2e-5; repeat for several.",
+)
+@click.option("--steps", type=click.IntRange(1), help="Length of the run (schedule.steps).")
+@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out.")
+@click.option("--show", is_flag=True, help="Print the settings and train nothing.")
+@click.option("--list", "is_list", is_flag=True, help="List the recipes.")
+@click.option(
+    "--progress/--no-progress",
+    default=None,
+    help="Show progress; default: if stderr is a terminal, else a line now and then.",
+)
+def train(
+    recipe: str,
+    model: str | None,
+    data: str | None,
+    out: Path | None,
+    options: tuple[str, ...],
+    steps: int | None,
+    resume: bool,
+    show: bool,
+    is_list: bool,
+    progress: bool | None,
+) -> None:
+    """Train a model by RECIPE, or by FILE.py with a function `recipe()` that returns its settings.
+
+    The folder --out keeps checkpoints, TensorBoard's log, and in the end the model, which
+    `tilewise ask --model` reads. Ctrl-C ends the run with a checkpoint; --resume goes on exactly.
+    """
+    if is_list:
+        _print_recipes()
+        return
+    if not recipe:
+        raise click.UsageError("Give a recipe or a file; --list names the recipes.")
+    cfg = _config(recipe, model, data, options, steps)
+    if show:
+        _print_settings(cfg)
+        return
+    if out is None:
+        raise click.UsageError("Give a folder for the run (--out).")
+    _train(cfg, out, resume, progress)
+
+
+def _config(
+    recipe: str,
+    model: str | None,
+    data: str | None,
+    options: tuple[str, ...],
+    steps: int | None,
+) -> TrainConfig:
+    """The recipe with the command line's changes."""
+    from tilewise.recipes.table import find_recipe
+    from tilewise.train.config import changed, with_options
+
+    cfg = find_recipe(recipe)
+    for name, value in (("model.folder", model), ("data.meta", data), ("schedule.steps", steps)):
+        if value is not None:
+            cfg = changed(cfg, name, value)
+    return with_options(cfg, options)
+
+
+def _train(cfg: TrainConfig, out: Path, is_resumed: bool, is_shown: bool | None) -> None:
+    from tilewise.cli.steps import StepLine
+    from tilewise.train.task import run_training
+
+    line = StepLine(is_shown)
+    try:
+        run_training(cfg, out, is_resumed=is_resumed, callbacks=[line], say=line.say)
+    except KeyboardInterrupt:
+        line.clear()
+        click.echo(f"{out}: stopped with a checkpoint; go on with --resume.", err=True)
+        raise
+    finally:
+        line.clear()
+    click.echo(f"{out}: trained. Ask it: tilewise ask --model {out} PAGE QUESTION")
+
+
+def _print_recipes() -> None:
+    from tilewise.recipes.table import RECIPES, summary
+
+    width = max(map(len, RECIPES))
+    for name in RECIPES:
+        click.echo(f"{name:{width}}  {summary(name)}")
+
+
+def _print_settings(cfg: TrainConfig) -> None:
+    import json
+
+    from tilewise.train.config import settings
+
+    for name, value in settings(cfg).items():
+        click.echo(f"{name} = {json.dumps(value, ensure_ascii=False)}")

@@ -1,0 +1,1 @@
+"""Whole runs by name: functions that return a frozen config with the published numbers."""

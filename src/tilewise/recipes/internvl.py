@@ -1,0 +1,266 @@
+"""Runs of InternVL 1.5 and Mini-InternVL with the numbers that were published.
+
+Common to all: AdamW (0.9, 0.999, 1e-8), cosine schedule, one pass over the data, bfloat16, at most
+12 tiles of 448 px and the whole page, activations computed again in the backward pass.
+
+Sources: InternVL 1.5 (arXiv 2404.16821), Mini-InternVL (arXiv 2410.16261), and the training scripts
+that the authors published with them, which are followed where the papers say less or otherwise:
+the Mini-InternVL paper trains the projector alone in stage 1, the script of the 2B model the vision
+encoder too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import resources
+from typing import Final, Literal
+
+from tilewise.adapt.freeze import Part
+from tilewise.adapt.lora import LoraConfig
+from tilewise.train.config import ModelConfig, TrainConfig
+from tilewise.train.data import DataConfig
+from tilewise.train.loop import RunConfig
+from tilewise.train.optim import OptimConfig
+from tilewise.train.schedule import ScheduleConfig
+
+Size = Literal["2B", "4B", "26B"]
+NewSize = Literal["1B", "2B", "4B"]
+
+FOLDERS: Final[dict[Size, str]] = {
+    "2B": "OpenGVLab/Mini-InternVL-Chat-2B-V1-5",
+    "4B": "OpenGVLab/Mini-InternVL-Chat-4B-V1-5",
+    "26B": "OpenGVLab/InternVL-Chat-V1-5",
+}
+"""Where runs on version 1.5 begin, by size. Stages 1 and 2 began from an encoder and a language
+model that were put together; give such a folder (``model.folder``) to run them again."""
+
+NEW_FOLDERS: Final[dict[NewSize, str]] = {
+    "1B": "OpenGVLab/InternVL2-1B",
+    "2B": "OpenGVLab/InternVL2-2B",
+    "4B": "OpenGVLab/InternVL2-4B",
+}
+"""Where runs on InternVL2 begin, by size."""
+
+ALL: Final[tuple[Part, ...]] = ("vit", "projector", "decoder")
+
+
+def _run(
+    name: str,
+    folder: str,
+    *,
+    trained: tuple[Part, ...],
+    batch: int,
+    lr: float,
+    decay: float,
+    drop_path: float,
+    context: int,
+    is_grouped: bool,
+    warmup_steps: int | None = None,
+    max_tiles: int = 12,
+    lora: LoraConfig | None = None,
+) -> TrainConfig:
+    """A run whose batches are one sample each and whose steps are ``batch`` of them."""
+    return TrainConfig(
+        name=name,
+        model=ModelConfig(folder=folder, trained=trained, drop_path=drop_path, lora=lora),
+        data=DataConfig(batch=1, context=context, max_tiles=max_tiles, is_grouped=is_grouped),
+        reduction="mean",
+        optim=OptimConfig(lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=decay, clip_norm=1.0),
+        schedule=ScheduleConfig(epochs=1.0, warmup_share=0.03, warmup_steps=warmup_steps),
+        run=RunConfig(
+            precision="bfloat16", accumulation=batch, is_checkpointed=True, save_every=200
+        ),
+    )
+
+
+def internvl_26b_pretrain() -> TrainConfig:
+    """InternVL 1.5, 26B, stage 1: vision encoder and projector learn."""
+    return _run(
+        "internvl_26b_pretrain",
+        FOLDERS["26B"],
+        trained=("vit", "projector"),
+        batch=2048,
+        lr=1e-5,
+        decay=0.05,
+        drop_path=0.2,
+        context=4096,
+        is_grouped=False,
+        warmup_steps=100,
+    )
+
+
+def internvl_26b_sft() -> TrainConfig:
+    """InternVL 1.5, 26B, stage 2: all parts learn."""
+    return _run(
+        "internvl_26b_sft",
+        FOLDERS["26B"],
+        trained=ALL,
+        batch=1024,
+        lr=2e-5,
+        decay=0.05,
+        drop_path=0.4,
+        context=4096,
+        is_grouped=True,
+    )
+
+
+def internvl_2b_pretrain() -> TrainConfig:
+    """Mini-InternVL 2B, stage 1: vision encoder and projector learn."""
+    return _run(
+        "internvl_2b_pretrain",
+        FOLDERS["2B"],
+        trained=("vit", "projector"),
+        batch=2048,
+        lr=2e-5,
+        decay=0.01,
+        drop_path=0.1,
+        context=4096,
+        is_grouped=False,
+        warmup_steps=100,
+    )
+
+
+def internvl_2b_sft() -> TrainConfig:
+    """Mini-InternVL 2B, stage 2: all parts learn, samples of up to 8192 tokens."""
+    return _run(
+        "internvl_2b_sft",
+        FOLDERS["2B"],
+        trained=ALL,
+        batch=1024,
+        lr=4e-5,
+        decay=0.01,
+        drop_path=0.1,
+        context=8192,
+        is_grouped=True,
+    )
+
+
+def internvl_4b_pretrain() -> TrainConfig:
+    """Mini-InternVL 4B, stage 1: the projector learns."""
+    return _run(
+        "internvl_4b_pretrain",
+        FOLDERS["4B"],
+        trained=("projector",),
+        batch=2048,
+        lr=2e-4,
+        decay=0.05,
+        drop_path=0.0,
+        context=4096,
+        is_grouped=False,
+        warmup_steps=100,
+    )
+
+
+def internvl_4b_sft() -> TrainConfig:
+    """Mini-InternVL 4B, stage 2: all parts learn, samples of up to 8192 tokens."""
+    return _run(
+        "internvl_4b_sft",
+        FOLDERS["4B"],
+        trained=ALL,
+        batch=1024,
+        lr=4e-5,
+        decay=0.05,
+        drop_path=0.1,
+        context=8192,
+        is_grouped=True,
+    )
+
+
+def internvl_26b_finetune() -> TrainConfig:
+    """InternVL 1.5, 26B, on data of one's own: projector and language model learn."""
+    return _finetune("internvl_26b_finetune", FOLDERS["26B"], lr=2e-5, decay=0.05, drop_path=0.4)
+
+
+def internvl_4b_finetune() -> TrainConfig:
+    """Mini-InternVL 4B, version 1.5, on data of one's own: projector and language model learn."""
+    return _finetune("internvl_4b_finetune", FOLDERS["4B"], lr=4e-5, decay=0.05)
+
+
+def internvl_2b_finetune() -> TrainConfig:
+    """Mini-InternVL 2B, version 1.5, on data of one's own: projector and language model learn."""
+    return _finetune("internvl_2b_finetune", FOLDERS["2B"], lr=4e-5, decay=0.01)
+
+
+def internvl_26b_lora() -> TrainConfig:
+    """InternVL 1.5, 26B, on data of one's own: adapters of rank 16 in the language model learn."""
+    return _lora("internvl_26b_lora", FOLDERS["26B"], lr=2e-5, decay=0.05)
+
+
+def internvl_4b_lora() -> TrainConfig:
+    """Mini-InternVL 4B, version 1.5, on data of one's own: adapters of rank 16 learn."""
+    return _lora("internvl_4b_lora", FOLDERS["4B"], lr=4e-5, decay=0.05)
+
+
+def internvl_2b_lora() -> TrainConfig:
+    """Mini-InternVL 2B, version 1.5, on data of one's own: adapters of rank 16 learn."""
+    return _lora("internvl_2b_lora", FOLDERS["2B"], lr=4e-5, decay=0.01)
+
+
+def internvl2_finetune(size: NewSize = "2B") -> TrainConfig:
+    """InternVL2 of 1B, 2B or 4B on data of one's own: projector and language model learn."""
+    name = f"internvl2_{size.lower()}_finetune"
+    return _finetune(name, NEW_FOLDERS[size], lr=4e-5, decay=0.01, max_tiles=6)
+
+
+def internvl2_lora(size: NewSize = "2B") -> TrainConfig:
+    """InternVL2 of 1B, 2B or 4B on data of one's own: adapters of rank 16 learn."""
+    name = f"internvl2_{size.lower()}_lora"
+    return _lora(name, NEW_FOLDERS[size], lr=4e-5, decay=0.01, max_tiles=6)
+
+
+def internvl2_2b_coco() -> TrainConfig:
+    """InternVL2-2B, the captions of COCO as a demonstration: adapters of rank 128 learn."""
+    cfg = _lora("internvl2_2b_coco", NEW_FOLDERS["2B"], lr=4e-5, decay=0.01, rank=128, max_tiles=6)
+    return replace(cfg, run=replace(cfg.run, accumulation=512))
+
+
+def internvl_tiny() -> TrainConfig:
+    """A tiny InternVL from random weights, for trying things out on a CPU."""
+    return TrainConfig(
+        name="internvl_tiny",
+        model=ModelConfig(folder=tiny_folder("tiny-internvl"), is_random=True, trained=ALL),
+        data=DataConfig(batch=4, context=2048, max_tiles=6),
+        optim=OptimConfig(lr=2e-3, weight_decay=0.01),
+        schedule=ScheduleConfig(steps=300, warmup_share=0.05),
+        run=RunConfig(save_every=100),
+    )
+
+
+def tiny_folder(name: str) -> str:
+    """Folder of a tiny model's config inside the package."""
+    return str(resources.files("tilewise") / "assets" / name)
+
+
+def _finetune(
+    name: str, folder: str, *, lr: float, decay: float, drop_path: float = 0.1, max_tiles: int = 12
+) -> TrainConfig:
+    return _run(
+        name,
+        folder,
+        trained=("projector", "decoder"),
+        batch=128,
+        lr=lr,
+        decay=decay,
+        drop_path=drop_path,
+        context=4096,
+        is_grouped=True,
+        max_tiles=max_tiles,
+    )
+
+
+def _lora(
+    name: str, folder: str, *, lr: float, decay: float, rank: int = 16, max_tiles: int = 12
+) -> TrainConfig:
+    return _run(
+        name,
+        folder,
+        trained=(),
+        batch=16,
+        lr=lr,
+        decay=decay,
+        drop_path=0.0,
+        context=4096,
+        is_grouped=True,
+        max_tiles=max_tiles,
+        lora=LoraConfig(rank=rank, alpha=2.0 * rank, dropout=0.05),
+    )

@@ -1,0 +1,80 @@
+"""The recipes by name, and recipes in files of one's own."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tilewise.errors import ConfigError
+from tilewise.recipes import internvl, ixc2
+from tilewise.train.config import TrainConfig
+
+Recipe = Callable[[], TrainConfig]
+
+RECIPES: Final[Mapping[str, Recipe]] = {
+    "ixc2_pretrain": ixc2.ixc2_pretrain,
+    "ixc2_sft": ixc2.ixc2_sft,
+    "ixc2_finetune": ixc2.ixc2_finetune,
+    "ixc2_lora": ixc2.ixc2_lora,
+    "ixc2_tiny": ixc2.ixc2_tiny,
+    "internvl_26b_pretrain": internvl.internvl_26b_pretrain,
+    "internvl_26b_sft": internvl.internvl_26b_sft,
+    "internvl_26b_finetune": internvl.internvl_26b_finetune,
+    "internvl_26b_lora": internvl.internvl_26b_lora,
+    "internvl_4b_pretrain": internvl.internvl_4b_pretrain,
+    "internvl_4b_sft": internvl.internvl_4b_sft,
+    "internvl_4b_finetune": internvl.internvl_4b_finetune,
+    "internvl_4b_lora": internvl.internvl_4b_lora,
+    "internvl_2b_pretrain": internvl.internvl_2b_pretrain,
+    "internvl_2b_sft": internvl.internvl_2b_sft,
+    "internvl_2b_finetune": internvl.internvl_2b_finetune,
+    "internvl_2b_lora": internvl.internvl_2b_lora,
+    "internvl2_1b_finetune": partial(internvl.internvl2_finetune, "1B"),
+    "internvl2_2b_finetune": partial(internvl.internvl2_finetune, "2B"),
+    "internvl2_4b_finetune": partial(internvl.internvl2_finetune, "4B"),
+    "internvl2_1b_lora": partial(internvl.internvl2_lora, "1B"),
+    "internvl2_2b_lora": partial(internvl.internvl2_lora, "2B"),
+    "internvl2_4b_lora": partial(internvl.internvl2_lora, "4B"),
+    "internvl2_2b_coco": internvl.internvl2_2b_coco,
+    "internvl_tiny": internvl.internvl_tiny,
+}
+"""Makers of configs by the names that the command line knows."""
+
+
+def find_recipe(name: str) -> TrainConfig:
+    """The config of a recipe by its name, or of a Python file with a function ``recipe``.
+
+    Raises:
+        ConfigError: no such recipe or file, or the file gives no config.
+    """
+    if name in RECIPES:
+        return RECIPES[name]()
+    if not name.endswith(".py"):
+        raise ConfigError(
+            f"recipe {name!r} is unknown; known are {', '.join(RECIPES)}. Give one of these, or a "
+            "file that ends in .py."
+        )
+    path = Path(name)
+    if not path.is_file():
+        raise ConfigError(f"{name}: there is no such file; check the path.")
+    try:
+        made = runpy.run_path(str(path)).get("recipe")
+    except (ImportError, NameError, SyntaxError) as err:
+        raise ConfigError(f"{name}: cannot be run ({type(err).__name__}: {err}).") from err
+    found = made() if callable(made) else made
+    if not isinstance(found, TrainConfig):
+        raise ConfigError(
+            f"{name}: has no function recipe() that returns a TrainConfig; write one, e.g. by "
+            "changing a recipe of tilewise.recipes with dataclasses.replace."
+        )
+    return found
+
+
+def summary(name: str) -> str:
+    """The first line of what a recipe says of itself."""
+    made = RECIPES[name]
+    function = made.func if isinstance(made, partial) else made
+    return (function.__doc__ or "").partition("\n")[0]

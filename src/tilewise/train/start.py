@@ -1,0 +1,158 @@
+"""The model that a run begins with: read or drawn, with adapters, and the parts that learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+import torch
+from torch import nn
+
+from tilewise.adapt.freeze import train_only
+from tilewise.adapt.lora import attach
+from tilewise.errors import ConfigError
+from tilewise.models.folders import find
+from tilewise.models.internvl.config import read_config as read_internvl_config
+from tilewise.models.internvl.model import IMAGE_ENDS, InternVLReader
+from tilewise.models.internvl.network import InternVL
+from tilewise.models.internvl.prompt import random_tokens
+from tilewise.models.ixc2.config import Ixc2Config
+from tilewise.models.ixc2.model import Ixc2Reader
+from tilewise.models.ixc2.network import Ixc2
+from tilewise.models.load import devices, load
+from tilewise.models.names import TABLES
+from tilewise.text.templates import TEMPLATES
+from tilewise.text.tokenizer import check_tokens, load_tokenizer
+from tilewise.train.config import ModelConfig
+from tilewise.weights.files import CONFIG, read_config
+from tilewise.weights.keymap import KeyRule
+
+Reader = Ixc2Reader | InternVLReader
+
+_STD: Final = 0.02
+"""Spread of drawn weights; ``initializer_range`` of the published configs."""
+
+_LAYER_SCALE: Final = 0.1
+"""Of drawn InternVL vision layers; ``initializer_factor`` of the published configs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A model that is ready to learn: its reader, the folder it came from, its table of names."""
+
+    reader: Reader
+    folder: Path
+    rules: Sequence[KeyRule]
+
+    @property
+    def network(self) -> nn.Module:
+        """The network."""
+        return cast(nn.Module, self.reader.network)
+
+
+def open_model(cfg: ModelConfig, *, seed: int, device: str = "cpu") -> Start:
+    """Make the model of a run, in float32.
+
+    Args:
+        cfg: what to load, what learns.
+        seed: of drawn weights.
+        device: as for ``models.load.load``; of several, all of it goes on the first.
+
+    Raises:
+        ConfigError: no folder, a family that cannot be trained here, or parts it has not.
+        WeightsError: missing or damaged weights.
+    """
+    if not cfg.folder:
+        raise ConfigError("model.folder is empty; give the model to begin with (--model FOLDER).")
+    folder, place = find(cfg.folder), devices(device)[0]
+    data = read_config(folder)
+    kind = str(data.get("model_type"))
+    if kind not in FAMILIES:
+        raise ConfigError(
+            f"{folder / CONFIG}: a model of the kind {kind!r} is not trained here; those of "
+            f"{', '.join(FAMILIES)} are."
+        )
+    if cfg.is_random:
+        reader = FAMILIES[kind](folder)
+        draw(reader.network, seed)
+        reader.network.to(place)
+    else:
+        reader = cast(Reader, load(folder, dtype="float32", device=str(place)))
+    rules = TABLES[kind](data, None)
+    _set_up(reader.network, cfg, rules)
+    return Start(reader=reader, folder=folder, rules=rules)
+
+
+def _empty_ixc2(folder: Path) -> Reader:
+    cfg = Ixc2Config.from_json(read_config(folder))
+    return Ixc2Reader(Ixc2(cfg), load_tokenizer(folder, cfg.decoder.vocabulary))
+
+
+def _empty_internvl(folder: Path) -> Reader:
+    data = read_config(folder)
+    cfg = read_internvl_config(data)
+    template = TEMPLATES[cfg.template]
+    tokenizer = load_tokenizer(folder, cfg.decoder.vocabulary, random_tokens(data, cfg, template))
+    check_tokens(tokenizer, (*template.markers, *IMAGE_ENDS), folder)
+    return InternVLReader(InternVL(cfg), tokenizer)
+
+
+FAMILIES: Final[Mapping[str, Callable[[Path], Reader]]] = {
+    "internlmxcomposer2": _empty_ixc2,
+    "internvl_chat": _empty_internvl,
+    "internvl": _empty_internvl,
+}
+"""Makers of readers without weights, by the ``model_type`` of ``config.json``."""
+
+
+def draw(network: nn.Module, seed: int) -> None:
+    """Draw all weights of a network, the same ones for the same seed.
+
+    Matrices, tables and single vectors get normal numbers, the second matrices of Partial LoRA
+    zeros, norms ones, biases zeros.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            weight.copy_(_first_values(name, weight, generator))
+
+
+def _first_values(name: str, weight: nn.Parameter, generator: torch.Generator) -> torch.Tensor:
+    leaf = name.rpartition(".")[2]
+    if leaf == "bias" or "lora_b" in name:
+        return torch.zeros(weight.shape)
+    if leaf in ("scale", "mlp_scale"):
+        return torch.full(weight.shape, _LAYER_SCALE)
+    if "norm" in name and weight.ndim == 1:
+        return torch.ones(weight.shape)
+    return torch.randn(weight.shape, generator=generator) * _STD
+
+
+def _set_up(network: nn.Module, cfg: ModelConfig, rules: Sequence[KeyRule]) -> None:
+    """Hang adapters on, set dropping, and let the parts learn that are to."""
+    if cfg.lora is not None:
+        attach(network, cfg.lora, rules)
+    if cfg.vit_lora is not None:
+        attach(network, cfg.vit_lora, rules)
+    has_adapters = cfg.lora is not None or cfg.vit_lora is not None
+    train_only(network, *cfg.trained, *(("adapter",) if has_adapters else ()))
+    for layer in _open_layers(network, cfg.vit_layers):
+        layer.requires_grad_(True)
+    if cfg.has_open_output:
+        cast(Any, network).decoder.output.weight.requires_grad_(True)
+    if cfg.drop_path is not None:
+        layers = list(cast(Any, network).vit.layers)
+        for number, layer in enumerate(layers):
+            layer.drop = cfg.drop_path * number / max(1, len(layers) - 1)
+
+
+def _open_layers(network: nn.Module, first: int) -> Sequence[nn.Module]:
+    layers = list(cast(Any, network).vit.layers)
+    if first and not -len(layers) <= first < len(layers):
+        raise ConfigError(
+            f"model.vit_layers is {first}; the vision encoder has {len(layers)} layers, so "
+            f"{-len(layers)} to {len(layers) - 1} is allowed."
+        )
+    return layers[first:] if first else []

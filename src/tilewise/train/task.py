@@ -1,0 +1,191 @@
+"""What a reader's network learns from packs: the loop's objective, and a whole run of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from tilewise.adapt.freeze import part_of
+from tilewise.errors import ConfigError, TrainingError
+from tilewise.models import rows
+from tilewise.models.pack import Pack, Trainable
+from tilewise.models.told import Told
+from tilewise.models.units import image_segments
+from tilewise.shards.bad import NAME as BAD
+from tilewise.train import checkpoint
+from tilewise.train.config import FREE, TrainConfig, settings
+from tilewise.train.data import open_packs
+from tilewise.train.export import export
+from tilewise.train.loop import CHECKPOINTS, LOGS, Ranks, Size, Task, Trainer
+from tilewise.train.objectives import Loss, Reduction, loss_weights, packed_loss
+from tilewise.train.report import Callback, read_losses
+from tilewise.train.start import Reader, open_model
+
+Said = Callable[[str], None]
+"""Told of what a run is about to do, in a few words."""
+
+
+class Answers:
+    """The loss of what packs hold to be learned: next-token cross-entropy, weighted.
+
+    Args:
+        reader: hidden states come from its network.
+        reduction: how much a sample's positions weigh.
+        is_checkpointed: activations are computed again in the backward pass.
+    """
+
+    def __init__(
+        self, reader: Reader, reduction: Reduction, *, is_checkpointed: bool = False
+    ) -> None:
+        self._reader, self._reduction = reader, reduction
+        self._is_checkpointed = is_checkpointed
+
+    def __call__(self, batch: Pack) -> Loss:
+        """What a pack loses."""
+        labels = [example.labels for example in batch.examples]
+        weights = loss_weights(labels, self._reduction)
+        return packed_loss(self._reader.network.decoder, self._hidden(batch), labels, weights)
+
+    def size(self, batch: Pack) -> Size:
+        """What a pack has."""
+        return Size(len(batch), batch.tiles, batch.ids)
+
+    def _hidden(self, batch: Pack) -> Tensor:
+        network: Any = self._reader.network
+        if hasattr(network, "hidden"):
+            return cast(Trainable, network).hidden(batch, is_checkpointed=self._is_checkpointed)
+        parts = []
+        for example in batch.examples:
+            told = Told([], None)
+            x = rows.embeddings(network.decoder, self._reader._image, example.units, told)
+            parts.append(network.decoder(x[None], image_segments(example.units))[0])
+        return torch.cat(parts)
+
+
+def run_training(
+    cfg: TrainConfig,
+    out: Path,
+    *,
+    is_resumed: bool = False,
+    callbacks: Sequence[Callback] = (),
+    ranks: Ranks | None = None,
+    say: Said = lambda text: None,
+) -> Path:
+    """Train a reader and leave it in a folder, ready to be asked.
+
+    Args:
+        cfg: the whole run.
+        out: its folder: ``checkpoints`` and ``log`` while it goes, in the end the model beside
+            them, in the published form.
+        is_resumed: go on from the newest checkpoint in ``out``.
+        callbacks: told of every step.
+        ranks: the processes that train together.
+        say: told what is going on besides steps.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        ConfigError, WeightsError, SourceError: settings, model or data cannot be used.
+        TrainingError: the run cannot start or go on.
+        KeyboardInterrupt: it was stopped, and has written a checkpoint.
+    """
+    check_out(out, is_resumed=is_resumed)
+    say("opening the model")
+    start = open_model(cfg.model, seed=cfg.run.seed, device=cfg.run.device)
+    say("opening the data")
+    packs = open_packs(
+        cfg.data,
+        start.reader,
+        seed=cfg.run.seed,
+        workers=cfg.run.workers,
+        out=out,
+        rank=ranks.rank if ranks else 0,
+        world=ranks.world if ranks else 1,
+        accumulation=cfg.run.accumulation,
+    )
+    try:
+        steps = total_steps(cfg, packs.steps_per_epoch)
+        torch.manual_seed(cfg.run.seed)
+        task = Task(
+            module=start.network,
+            part_of=part_of,
+            batches=packs,
+            objective=Answers(start.reader, cfg.reduction, is_checkpointed=cfg.run.is_checkpointed),
+            settings=settings(cfg) | {"schedule.steps": steps},
+            free=FREE,
+            is_all_saved=cfg.model.is_random,
+        )
+        trainer = Trainer(
+            task,
+            cfg.optim,
+            cfg.schedule,
+            cfg.run,
+            steps=steps,
+            out=out,
+            ranks=ranks,
+            callbacks=callbacks,
+        )
+        if is_resumed:
+            trainer.resume()
+            say(f"resuming behind step {trainer.step} of {steps}")
+        trainer.train()
+    finally:
+        packs.close()
+    if ranks is None or ranks.rank == 0:
+        say("writing the model")
+        export(start, out, cfg, losses=read_losses(out / LOGS))
+    return out
+
+
+def total_steps(cfg: TrainConfig, steps_per_epoch: int | None) -> int:
+    """Steps of a run.
+
+    Args:
+        cfg: says steps, or passes over the data.
+        steps_per_epoch: batches in one pass, None where that is not known, as with packs.
+
+    Raises:
+        ConfigError: it says passes, and their length is not known.
+    """
+    if cfg.schedule.steps is not None:
+        return cfg.schedule.steps
+    if steps_per_epoch is None:
+        raise ConfigError(
+            "schedule.steps is none, and how many packs the data makes is not known before they "
+            "are made; give the steps of the run (--steps)."
+        )
+    return max(1, ceil(cfg.schedule.epochs * steps_per_epoch / cfg.run.accumulation))
+
+
+def check_out(out: Path, *, is_resumed: bool) -> None:
+    """See that a run may write in a folder.
+
+    Raises:
+        ConfigError: it is a file, or holds something else than the run.
+        TrainingError: there is nothing to resume from.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: is a file; give a folder for the run (--out).")
+    newest = checkpoint.latest(out / CHECKPOINTS)
+    if is_resumed and newest is None:
+        raise TrainingError(
+            f"{out / CHECKPOINTS}: there is no checkpoint to resume from; leave out --resume to "
+            "begin."
+        )
+    if not is_resumed and newest is not None:
+        raise ConfigError(
+            f"{out}: holds a run already, up to {newest.name}; go on with --resume, or give "
+            "another folder (--out)."
+        )
+    if not is_resumed and out.is_dir() and any(out.iterdir()):
+        others = sorted(path.name for path in out.iterdir())
+        if set(others) - {LOGS, CHECKPOINTS, BAD}:
+            raise ConfigError(
+                f"{out}: is not empty (it has {others[0]}); give a new folder for the run (--out)."
+            )

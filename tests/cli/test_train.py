@@ -1,0 +1,97 @@
+"""``tilewise train``: recipes listed and shown, files of one's own, runs from end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.train.pages import write_samples
+from tilewise.cli.main import main
+
+OWN = """
+from dataclasses import replace
+from tilewise.recipes.internvl import internvl_tiny
+
+def recipe():
+    cfg = internvl_tiny()
+    return replace(cfg, name="my_own", optim=replace(cfg.optim, lr=0.125))
+"""
+
+
+def _run(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, ["train", *map(str, words)])
+
+
+def test_recipes_are_listed() -> None:
+    done = _run("--list")
+    assert done.exit_code == 0
+    assert "internvl_2b_lora" in done.output
+    assert "ixc2_pretrain" in done.output
+
+
+def test_settings_are_shown_with_changes() -> None:
+    done = _run("ixc2_sft", "--set", "optim.lr=1e-6", "--steps", "7", "--data", "x", "--show")
+    assert done.exit_code == 0
+    lines = done.output.splitlines()
+    assert "optim.lr = 1e-06" in lines
+    assert "schedule.steps = 7" in lines
+    assert 'data.meta = "x"' in lines
+
+
+def test_a_recipe_can_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(OWN)
+    done = _run(path, "--show")
+    assert 'name = "my_own"' in done.output
+    assert "optim.lr = 0.125" in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1", "has no function recipe()"),
+        ("recipe = 3", "has no function recipe()"),
+        ("import nothing_of_this_name", "cannot be run (ModuleNotFoundError"),
+        ("def recipe(:", "cannot be run (SyntaxError"),
+    ],
+)
+def test_a_file_without_a_recipe_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    done = _run(path, "--show")
+    assert done.exit_code == 1
+    assert said in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "Give a recipe"),
+        (("internvl_tiny",), "Give a folder for the run"),
+        (("nothing", "--show"), "recipe 'nothing' is unknown"),
+        (("missing.py", "--show"), "there is no such file"),
+        (("internvl_tiny", "--show", "--set", "optim.x=1"), "has no setting 'x'"),
+    ],
+)
+def test_wrong_words_are_told_in_one_sentence(words: tuple[str, ...], said: str) -> None:
+    done = _run(*words)
+    assert done.exit_code != 0
+    assert said in done.output
+
+
+def test_a_run_can_be_resumed_and_asked(tmp_path: Path) -> None:
+    data, out = write_samples(tmp_path / "data", 4), tmp_path / "out"
+    words = ("internvl_tiny", "--data", data, "--out", out, "--steps", "2")
+    few = ("--set", "data.max_tiles=1", "--set", "data.batch=2", "--no-progress")
+    done = _run(*words, *few)
+    assert done.exit_code == 0, done.output
+    assert "trained. Ask it" in done.output
+    again = _run(*words, *few)
+    assert again.exit_code == 1
+    assert "holds a run already" in again.output
+    assert _run(*words, *few, "--resume").exit_code == 0
+    page = tmp_path / "data" / "page-0.png"
+    asked = ["ask", "--model", str(out), "--max-new-tokens", "3", str(page), "Which town?"]
+    assert CliRunner().invoke(main, asked).exit_code == 0
