@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import pytest
 
-Family = Literal["ixc2-4khd", "internvl", "sdan", "omnicorpus"]
+Family = Literal["ixc2-4khd", "internvl", "metrics", "sdan", "omnicorpus"]
 
 DEFAULT_ROOT: Final = Path(__file__).parent / "golden"
 

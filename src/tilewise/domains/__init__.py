@@ -1,0 +1,1 @@
+"""Published data sets of driving, medicine and remote sensing, as conversations to learn from."""
