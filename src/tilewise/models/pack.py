@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from tilewise.models.units import Image, Unit, positions
 from tilewise.nn.decoder import Decoder
@@ -92,12 +91,5 @@ class Trainable(Protocol):
         """Hidden states before the final norm, (positions, width), with their gradients.
 
         With ``is_checkpointed`` activations inside layers are computed again when gradients need
-        them, which takes a third more time and a fraction of the memory.
-        """
-
-    def parameters_by_part(self) -> Mapping[str, Sequence[nn.Parameter]]:
-        """All parameters by part.
-
-        Parts are "vit", "projector", "separators", "partial_lora", "decoder" and "adapter"; those
-        that a family lacks are empty.
+        them, which takes up to a third more time and a fraction of the memory.
         """

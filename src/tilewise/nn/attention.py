@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -73,6 +74,22 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=k.shape[1] != heads
     )
+
+
+def attend_each(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Causal attention inside each of the sequences that lie one behind another.
+
+    Args:
+        q: (batch, heads, n, d).
+        k, v: (batch, key heads, n, d).
+        lengths: of the sequences, n together.
+
+    Returns:
+        (batch, heads, n, d).
+    """
+    # split and cat have gradients of the size of their input; slices would each make one anew.
+    parts = zip(*(x.split(list(lengths), dim=2) for x in (q, k, v)), strict=True)
+    return torch.cat([attend(*part, None).transpose(1, 2) for part in parts], 1).transpose(1, 2)
 
 
 def _shares_heads(x: Tensor) -> bool:

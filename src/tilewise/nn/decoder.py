@@ -11,21 +11,32 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tilewise.errors import ConfigError, PromptError
-from tilewise.nn.attention import attend, causal_mask, join_heads, moved_mask, split_heads
+from tilewise.nn.attention import (
+    attend,
+    attend_each,
+    causal_mask,
+    join_heads,
+    moved_mask,
+    split_heads,
+)
 from tilewise.nn.kv_cache import KVCache
 from tilewise.nn.norm import RMSNorm
-from tilewise.nn.partial_lora import PartialLinear, Segment, window
+from tilewise.nn.partial_lora import PartialLinear, Segment, Where, window
 from tilewise.nn.rope import RopeScaling, rope_table, rotate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialLoraConfig:
-    """Rank and scale of Partial LoRA in qkv, and in the four other linear layers."""
+    """Rank and scale of Partial LoRA in qkv, and in the four other linear layers.
+
+    ``dropout`` is the share of its input that is left out in training.
+    """
 
     qkv_rank: int
     qkv_scale: float
     rank: int
     scale: float
+    dropout: float = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,22 +77,33 @@ class DecoderConfig:
 
 
 class Run(NamedTuple):
-    """What all layers of one pass share: rotary table, attention mask, image ranges, cache."""
+    """What all layers of one pass share: rotary table, attention mask, image ranges, cache.
+
+    ``lengths`` are those of the sequences that run one behind another without a cache; none
+    where each row is one sequence.
+    """
 
     table: tuple[Tensor, Tensor]
     mask: Tensor | None
-    segments: Sequence[Segment]
+    segments: Where
     cache: KVCache | None
+    lengths: tuple[int, ...] = ()
 
     def to(self, like: Tensor) -> Run:
         """The same for layers on the device of this tensor."""
         cos, sin = (part.to(like.device) for part in self.table)
-        return self._replace(table=(cos, sin), mask=moved_mask(self.mask, like))
+        where = self.segments
+        return self._replace(
+            table=(cos, sin),
+            mask=moved_mask(self.mask, like),
+            segments=where.to(like.device) if isinstance(where, Tensor) else where,
+        )
 
     def of_last(self, count: int) -> Run:
         """The same for the last of ``count`` positions alone, which may look at all others."""
         cos, sin = self.table
         mask = self.mask if count == 1 else None
+        assert not isinstance(self.segments, Tensor), "training runs all positions"
         segments = window(self.segments, count - 1, count)
         return self._replace(
             table=(cos[..., -1:, :], sin[..., -1:, :]), mask=mask, segments=segments
@@ -105,7 +127,7 @@ class Attention(nn.Module):
             k, v = run.cache.write(layer, k, v)
         if is_last_only:
             run = run.of_last(x.shape[1])
-        y = attend(q, k, v, run.mask)
+        y = attend_each(q, k, v, run.lengths) if run.lengths else attend(q, k, v, run.mask)
         return self.out(join_heads(y), run.segments)
 
     def _heads(
@@ -136,7 +158,7 @@ class Mlp(nn.Module):
         self.up = _linear(cfg, cfg.width, cfg.mlp)
         self.down = _linear(cfg, cfg.mlp, cfg.width)
 
-    def forward(self, x: Tensor, segments: Sequence[Segment]) -> Tensor:
+    def forward(self, x: Tensor, segments: Where) -> Tensor:
         hidden = F.silu(self.gate(x, segments)) * self.up(x, segments)
         return self.down(hidden, segments)
 
@@ -320,7 +342,12 @@ def _qkv(cfg: DecoderConfig, out_size: int) -> PartialLinear:
     if lora is None:
         return PartialLinear(cfg.width, out_size, bias=cfg.has_qkv_bias)
     return PartialLinear(
-        cfg.width, out_size, bias=cfg.has_qkv_bias, rank=lora.qkv_rank, scale=lora.qkv_scale
+        cfg.width,
+        out_size,
+        bias=cfg.has_qkv_bias,
+        rank=lora.qkv_rank,
+        scale=lora.qkv_scale,
+        dropout=lora.dropout,
     )
 
 
@@ -328,4 +355,4 @@ def _linear(cfg: DecoderConfig, in_size: int, out_size: int) -> PartialLinear:
     lora = cfg.partial_lora
     if lora is None:
         return PartialLinear(in_size, out_size)
-    return PartialLinear(in_size, out_size, rank=lora.rank, scale=lora.scale)
+    return PartialLinear(in_size, out_size, rank=lora.rank, scale=lora.scale, dropout=lora.dropout)

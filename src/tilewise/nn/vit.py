@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from tilewise.errors import ConfigError
 from tilewise.nn.attention import join_heads, split_heads
+from tilewise.nn.checkpoint import run_layer
 from tilewise.nn.norm import RMSNorm
 
 
@@ -155,6 +156,12 @@ class ViT(nn.Module):
             ViTLayer(cfg, cfg.drop_path * i / steps) for i in range(cfg.layers)
         )
 
+    @property
+    def is_random(self) -> bool:
+        """Whether equal tiles may give different features, as they do where layers are dropped."""
+        layers = cast("Iterable[ViTLayer]", self.layers)
+        return self.training and any(layer.drop for layer in layers)
+
     def embed(self, pixels: Tensor) -> Tensor:
         """Normalised pixels (n, 3, height, width) → input of the first layer (n, 1 + patches, w).
 
@@ -172,10 +179,10 @@ class ViT(nn.Module):
         x = torch.cat([self.cls.expand(len(pixels), 1, -1), patches], dim=1)
         return self.pre_norm(x + self._positions(height // side, width // side))
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, *, is_checkpointed: bool = False) -> Tensor:
         x = self.embed(pixels)
         for layer in islice(cast("Iterable[ViTLayer]", self.layers), self.cfg.depth):
-            x = layer(x)
+            x = run_layer(layer, x, is_checkpointed=is_checkpointed)
         return x[:, 1:]
 
     def _positions(self, rows: int, cols: int) -> Tensor:

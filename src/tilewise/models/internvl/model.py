@@ -73,6 +73,7 @@ class InternVLReader:
         assert end is not None
         assert stop is not None
         self._ends, self._slot, self._stops = (start, end), slot, frozenset({stop})
+        network.ends = self._ends
 
     def raster_size(self, width_pt: float, height_pt: float, max_tiles: int) -> tuple[int, int]:
         """Pixels at which a vector page covers the largest grid of its shape, aspect ratio kept."""

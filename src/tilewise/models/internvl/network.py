@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from tilewise.errors import PromptError
 from tilewise.models.internvl.config import InternVLConfig
+from tilewise.models.memory import VIEW_CHUNK
+from tilewise.models.pack import Pack
+from tilewise.models.packed import first_views, run_pack
 from tilewise.models.views import Channels, encode_different, moved, normalised
 from tilewise.nn.decoder import Decoder
 from tilewise.nn.merge import merge_patches
@@ -25,7 +28,12 @@ STD: Final[Channels] = (0.229, 0.224, 0.225)
 
 
 class InternVL(nn.Module):
-    """All weights of the model. Visual tokens stand among the embeddings of ids."""
+    """All weights of the model. Visual tokens stand among the embeddings of ids.
+
+    ``ends`` are the ids in front of a page and behind it; the model's tokenizer knows them.
+    """
+
+    ends: tuple[int, int] | None = None
 
     def __init__(self, cfg: InternVLConfig) -> None:
         super().__init__()
@@ -35,12 +43,12 @@ class InternVL(nn.Module):
         self.projector = Projector(cfg.merged_width, width, width, cfg.projector_norm_eps)
         self.decoder = Decoder(cfg.decoder)
 
-    def encode(self, views: Tensor) -> Tensor:
+    def encode(self, views: Tensor, *, is_checkpointed: bool = False) -> Tensor:
         """Views, normalised → visual tokens as embeddings of the decoder.
 
         Shape: (n, 3, tile, tile) -> (n, tokens, decoder width).
         """
-        patches = self.vit(views.to(self.vit.cls.dtype))
+        patches = self.vit(views.to(self.vit.cls.dtype), is_checkpointed=is_checkpointed)
         return self.projector(merge_patches(patches, is_transposed=self.cfg.is_transposed))
 
     def image(
@@ -84,6 +92,31 @@ class InternVL(nn.Module):
             progress=progress,
         )
         return self._arranged(tokens.flatten(0, 1), moved(plan, rows), ends)
+
+    def hidden(self, pack: Pack, *, is_checkpointed: bool = False) -> Tensor:
+        """Hidden states of a pack, as ``models.pack.Trainable`` has it.
+
+        Raises:
+            ValueError: ``ends`` is not set and the pack has pages.
+        """
+        seen = [view for image in pack.images for view in views(image.tiles)]
+        device = self.vit.cls.device
+
+        def encode(some: list[int]) -> Tensor:
+            parts = np.stack([seen[view] for view in some])
+            return self.encode(
+                normalised(parts, MEAN, STD, device), is_checkpointed=is_checkpointed
+            )
+
+        tokens, rows, specials = None, list[int](), dict[int, Tensor]()
+        if seen:
+            if self.ends is None:
+                raise ValueError("InternVL.ends is None; set it to the ids around a page")
+            firsts = first_views(pack, is_each=self.vit.is_random)
+            tokens, rows = encode_different(firsts, encode, chunk=VIEW_CHUNK)
+            around = self.decoder.embed(torch.tensor(self.ends, device=device))
+            specials = {IMAGE_START: around[0], IMAGE_END: around[1]}
+        return run_pack(self.decoder, pack, tokens, rows, specials, is_checkpointed=is_checkpointed)
 
     def _arranged(self, tokens: Tensor, plan: Plan, ends: tuple[int, int]) -> Tensor:
         """Visual tokens (n, width), and the embeddings of the ends, in the order of a plan."""

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tilewise.models.ixc2.config import Ixc2Config
+from tilewise.models.memory import VIEW_CHUNK
+from tilewise.models.pack import Pack
+from tilewise.models.packed import first_views, run_pack
 from tilewise.models.views import Channels, encode_different, moved, normalised
 from tilewise.nn.decoder import Decoder
 from tilewise.nn.merge import merge_patches
@@ -36,12 +39,13 @@ class Ixc2(nn.Module):
         self.projector = Projector(cfg.merged_width, cfg.projector_width, cfg.decoder.width)
         self.decoder = Decoder(cfg.decoder)
 
-    def encode(self, views: Tensor) -> Tensor:
+    def encode(self, views: Tensor, *, is_checkpointed: bool = False) -> Tensor:
         """Views, normalised → merged tokens in the dtype of the encoder.
 
         Shape: (n, 3, tile, tile) -> (n, tokens, 4 * vision width).
         """
-        return merge_patches(self.vit(views.to(self.newline.dtype)))
+        views = views.to(self.newline.dtype)
+        return merge_patches(self.vit(views, is_checkpointed=is_checkpointed))
 
     def arrange(self, merged: Tensor, plan: Plan) -> Tensor:
         """Put merged tokens and separators into the order of a plan.
@@ -86,6 +90,28 @@ class Ixc2(nn.Module):
         )
         return self.projector(self.arrange(merged, moved(plan, rows)))
 
+    def hidden(self, pack: Pack, *, is_checkpointed: bool = False) -> Tensor:
+        """Hidden states of a pack, as ``models.pack.Trainable`` has it.
+
+        The projector works token by token, so separators pass it once, not at each of their
+        places.
+        """
+        device = self.newline.device
+        seen = [(image.tiles, view) for image in pack.images for view in range(image.views)]
+
+        def encode(some: list[int]) -> Tensor:
+            parts = [one_view(*seen[place], device) for place in some]
+            return self.encode(torch.stack(parts), is_checkpointed=is_checkpointed)
+
+        tokens, rows, specials = None, list[int](), dict[int, Tensor]()
+        if seen:
+            firsts = first_views(pack, 1, is_each=self.vit.is_random)
+            merged, rows = encode_different(firsts, encode, chunk=VIEW_CHUNK)
+            tokens = self.projector(merged)
+            newline, separator = self.projector(torch.stack([self.newline, self.view_separator]))
+            specials = {NEWLINE: newline, VIEW_SEPARATOR: separator}
+        return run_pack(self.decoder, pack, tokens, rows, specials, is_checkpointed=is_checkpointed)
+
 
 def pixels(tiles: Tiles, device: torch.device) -> Tensor:
     """The canvas of a page as normalised pixels, float32.
@@ -93,6 +119,22 @@ def pixels(tiles: Tiles, device: torch.device) -> Tensor:
     Shape: (canvas height, canvas width, 3) -> (3, canvas height, canvas width).
     """
     return normalised(tiles.canvas, MEAN, STD, device)
+
+
+def one_view(tiles: Tiles, number: int, device: torch.device) -> Tensor:
+    """One of a page's ``views``, (3, tile, tile), without making the others."""
+    if number:
+        return normalised(tiles.local[number - 1], MEAN, STD, device)
+    return whole_view(pixels(tiles, device), tiles.fit.tile)
+
+
+def whole_view(canvas: Tensor, tile: int) -> Tensor:
+    """A page squeezed into one tile, without antialiasing, padding included.
+
+    Shape: (3, height, width) -> (3, tile, tile).
+    """
+    size = (tile, tile)
+    return F.interpolate(canvas[None], size=size, mode="bicubic", align_corners=False)[0]
 
 
 def views(canvas: Tensor, tile: int) -> list[Tensor]:
@@ -107,6 +149,5 @@ def views(canvas: Tensor, tile: int) -> list[Tensor]:
     Returns:
         1 + rows * cols views (3, tile, tile), tiles row by row; these share the canvas's memory.
     """
-    whole = F.interpolate(canvas[None], size=(tile, tile), mode="bicubic", align_corners=False)
     corners = product(*(range(0, side, tile) for side in canvas.shape[1:]))
-    return [whole[0], *(canvas[:, y : y + tile, x : x + tile] for y, x in corners)]
+    return [whole_view(canvas, tile), *(canvas[:, y : y + tile, x : x + tile] for y, x in corners)]
