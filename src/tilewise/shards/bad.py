@@ -87,6 +87,11 @@ class BadList:
         if bad and self.seen >= self.cfg.least:
             self.check()
 
+    def move(self, bad: Bad) -> None:
+        """Count a sample as bad that was added as good; raises as ``add``."""
+        self.seen -= 1
+        self.add(bad)
+
     def check(self) -> None:
         """Raise DataError where more than the allowed share is bad, however few were seen."""
         if self.bad <= self.cfg.most_share * self.seen:

@@ -6,7 +6,10 @@ workers need not agree on who drew first.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 _MASK: Final = (1 << 64) - 1
 _ROUNDS: Final = 6
@@ -57,3 +60,28 @@ def shuffled(index: int, count: int, *key: int) -> int:
         place = left << half | right
         if place < count:
             return place
+
+
+def shuffle(count: int, *key: int) -> NDArray[np.int64]:
+    """All of ``shuffled`` at once: int64 (count,)."""
+    half = max(1, ((count - 1).bit_length() + 1) // 2)
+    size, mask = np.uint64(half), np.uint64((1 << half) - 1)
+    places = np.arange(count, dtype=np.uint64)
+    left_over = np.arange(count)
+    while len(left_over):
+        place = places[left_over]
+        left, right = place >> size, place & mask
+        for turn in range(_ROUNDS):
+            left, right = right, left ^ (_numbers(number(*key, turn), right) & mask)
+        places[left_over] = left << size | right
+        left_over = left_over[places[left_over] >= count]
+    return places.astype(np.int64)
+
+
+def _numbers(start: int, last: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """``number`` of keys that differ in their last part alone, given that of the parts before."""
+    factors = [np.uint64(factor) for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)]
+    x: Any = (np.uint64(start) ^ last) + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ x >> np.uint64(30)) * factors[0]
+    x = (x ^ x >> np.uint64(27)) * factors[1]
+    return x ^ x >> np.uint64(31)
