@@ -269,7 +269,10 @@ class Trainer(Generic[Batch]):
             value = float(found.total.detach())
             odd += size.ids if not math.isfinite(value) else ()
             lost, weight = lost + value, weight + float(found.weight)
-        counts = [sum(size.tokens for size in sizes), sum(size.tiles for size in sizes)]
+        counts: list[float] = [
+            sum(size.tokens for size in sizes),
+            sum(size.tiles for size in sizes),
+        ]
         # Every rank learns here of another's loss that is no number, so that none waits for it.
         lost, weight, *counts = self._ranks.sum([lost, weight, *counts])
         if not math.isfinite(lost):
@@ -370,6 +373,9 @@ def _stop_signals() -> Iterator[threading.Event]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.set()
+        restore()
+
+    def restore() -> None:
         for kind, handler in before.items():
             signal.signal(kind, handler)
 
@@ -378,5 +384,4 @@ def _stop_signals() -> Iterator[threading.Event]:
     try:
         yield asked
     finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
+        restore()

@@ -31,9 +31,6 @@ from tilewise.weights.keymap import KeyRule
 
 Reader = Ixc2Reader | InternVLReader
 
-_STD: Final = 0.02
-"""Spread of drawn weights; ``initializer_range`` of the published configs."""
-
 _LAYER_SCALE: Final = 0.1
 """Of drawn InternVL vision layers; ``initializer_factor`` of the published configs."""
 
@@ -110,8 +107,10 @@ FAMILIES: Final[Mapping[str, Callable[[Path], Reader]]] = {
 def draw(network: nn.Module, seed: int) -> None:
     """Draw all weights of a network, the same ones for the same seed.
 
-    Matrices, tables and single vectors get normal numbers, the second matrices of Partial LoRA
-    zeros, norms ones, biases zeros.
+    Matrices and tables get normal numbers of a variance of one over their inputs, or over their
+    width, which keeps the sizes of what passes at every width (the 0.02 of published configs is
+    that of a width of 2500). The second matrices of Partial LoRA get zeros, norms ones, biases
+    zeros.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -127,7 +126,12 @@ def _first_values(name: str, weight: nn.Parameter, generator: torch.Generator) -
         return torch.full(weight.shape, _LAYER_SCALE)
     if "norm" in name and weight.ndim == 1:
         return torch.ones(weight.shape)
-    return torch.randn(weight.shape, generator=generator) * _STD
+    return torch.randn(weight.shape, generator=generator) * _inputs(weight) ** -0.5
+
+
+def _inputs(weight: torch.Tensor) -> int:
+    """Numbers that one of a layer's outputs is made of; of a table or vector, its width."""
+    return weight[0].numel() if weight.ndim > 1 else weight.numel()
 
 
 def _set_up(network: nn.Module, cfg: ModelConfig, rules: Sequence[KeyRule]) -> None:
