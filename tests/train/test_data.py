@@ -14,6 +14,7 @@ from tests.shards.making import record, save_picture, write_lines
 from tests.train.making import internvl, ixc2
 from tilewise.errors import ConfigError, DataError
 from tilewise.models.pack import Pack
+from tilewise.models.units import Unit
 from tilewise.shards.bad import BadConfig
 from tilewise.train.data import DataConfig, Packs, ResolutionClass, open_packs
 from tilewise.train.packing import PackingConfig
@@ -52,32 +53,34 @@ def config(meta: Path, **more: Any) -> DataConfig:
         ResolutionClass(name="pages", datasets=("pages",), batch=2),
         ResolutionClass(name="rest", batch=3),
     )
-    given = {"classes": classes, "context": 900, "max_tiles": 6, "bad": LENIENT} | more
-    return DataConfig(meta=str(meta), **given)
+    given: dict[str, Any] = {
+        "classes": classes,
+        "context": 900,
+        "max_tiles": 6,
+        "bad": LENIENT,
+    } | more
+    return DataConfig(meta=str(meta), **(given | more))
 
 
 def told(pack: Pack) -> list[object]:
     """All that an example is made of."""
     return [
-        (
-            example.id,
-            example.labels,
-            [
-                u
-                if isinstance(u, int)
-                else (u.tiles.canvas.tobytes(), u.tiles.local.tobytes(), u.plan.entries.tobytes())
-                for u in example.units
-            ],
-        )
+        (example.id, example.labels, [_told(unit) for unit in example.units])
         for example in pack.examples
     ]
+
+
+def _told(unit: Unit) -> object:
+    if isinstance(unit, int):
+        return unit
+    return [part.tobytes() for part in (unit.tiles.canvas, unit.tiles.local, unit.plan.entries)]
 
 
 def first(packs: Packs, count: int) -> list[list[object]]:
     return [told(pack) for pack in islice(packs, count)]
 
 
-FORMS = {
+FORMS: dict[str, dict[str, Any]] = {
     "classes": {},
     "sqrt": {"weighting": "sqrt"},
     "grouped": {"is_grouped": True},
@@ -120,7 +123,7 @@ def test_workers_change_nothing_and_prepare_no_state(meta: Path) -> None:
 def test_a_pass_shows_each_sample_once_in_batches_of_its_class(meta: Path) -> None:
     packs = open_packs(config(meta), ixc2(), seed=2, workers=0)
     assert packs.steps_per_epoch == 6 + 3
-    seen = []
+    seen: list[str] = []
     for pack in islice(packs, 9):
         names = {Path(name.partition(":")[0]).name for name in pack.ids}
         assert len(names) == 1

@@ -88,7 +88,7 @@ def test_drawn_datasets_go_through_all_their_samples_before_any_comes_again(
             seen.update(batch)
     assert max(seen.values()) == 1
     sizes = {s: n for g in parts for s, n in zip(g.sources, g.sizes, strict=True)}
-    assert all(pick.index < sizes[pick.source] for pick in seen)
+    assert all(pick.item < sizes[pick.source] for pick in seen)
 
 
 def test_shares_of_samples_follow_sizes_whatever_the_batches() -> None:
@@ -113,7 +113,7 @@ def test_batches_of_a_step_are_of_like_length_when_grouped() -> None:
         group = Group(sources=(0,), sizes=(4_096,), batch=4, lengths=given_lengths)
         mix = Mix([group], seed=1, chunks=16)
         steps = [list(islice(mix, 16)) for _ in range(20)]
-        sums = [[sum(lengths[p.index] for p in batch) for batch in step] for step in steps]
+        sums = [[sum(lengths[p.item] for p in batch) for batch in step] for step in steps]
         spread.append(float(np.mean([np.std(step) / np.mean(step) for step in sums])))
     assert spread[1] < spread[0] / 10  # no batch of a step waits for a longer one
 

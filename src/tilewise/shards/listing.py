@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,8 +164,12 @@ def _entry(path: Path, name: str, entry: Mapping[str, Any], root: Path | None) -
 
 def _repeated(data: Dataset, times: object, where: str) -> Dataset:
     """Below 1 the first part of a dataset, above 1 all of it so many times."""
-    is_number = isinstance(times, int | float) and not isinstance(times, bool)
-    if not is_number or not times > 0 or (times > 1 and times != int(times)):
+    if (
+        not isinstance(times, int | float)
+        or isinstance(times, bool)
+        or not 0 < times < math.inf
+        or (times > 1 and times != int(times))
+    ):
         raise DataError(
             f"{where}: repeat_time is {times!r}; a fraction below 1, or a whole number is allowed."
         )

@@ -91,13 +91,13 @@ def _document(record: Mapping[str, Any], where: str, find: FindImage) -> Sample:
         )
     parts, found = [], []
     for place, (text, image) in enumerate(zip(texts, images, strict=True), start=1):
-        if (text is None) == (image is None) or not isinstance(text, str | None):
+        if (text is None) == (image is None) or not (text is None or isinstance(text, str)):
             raise BadError(
                 "wrong placeholder count", f"place {place} of the document needs a text or an image"
             )
         if image is not None:
             found.append(find(image))
-        elif IMAGE in text:
+        elif IMAGE in str(text):
             raise BadError("marker in text", f"text {place} of the document holds {IMAGE}")
         parts.append(IMAGE if text is None else text)
     text = "\n".join(parts)

@@ -107,7 +107,7 @@ class Builder:
 
     def __call__(self, pick: Pick) -> Example | Bad:
         """The example, drawn by the seed and the pick alone."""
-        sample = self._listed[pick.source].data[pick.index]
+        sample = self._listed[pick.source].data[pick.item]
         if isinstance(sample, Bad):
             return sample
         key = (self._seed, *pick)
@@ -162,9 +162,8 @@ class Packs:
             DataError: too many samples are bad, a file cannot be read, or a worker died.
         """
         while True:
-            made = self._batch()
-            if self._packer is not None:
-                made = self._packed(self._packer, made)
+            batch = self._batch()
+            made = batch if self._packer is None else self._packed(self._packer, batch)
             if made:
                 return Pack(examples=tuple(item.example for item in made))
 

@@ -33,7 +33,7 @@ class Pick(NamedTuple):
     """A sample by the number of its dataset and its own; ``epoch`` counts passes over it."""
 
     source: int
-    index: int
+    item: int
     epoch: int
 
 
