@@ -70,6 +70,30 @@ def test_an_error_is_one_line_and_no_traceback(folder: Path) -> None:
     assert err == b"Error: nowhere.png does not exist; check the path.\n"
 
 
+def test_a_name_with_odd_signs_is_shown_in_one_line(folder: Path) -> None:
+    name = "new\nline\x1b[31m\udcff.png"
+    with start(folder, "ask", name, "What?", "--model", "tiny") as process:
+        _, err = process.communicate(timeout=60)
+    assert err == rb"Error: new\nline\x1b[31m\udcff.png does not exist; check the path." + b"\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("extra", [[], ["--json"], ["--out", "-"]])
+def test_a_full_disk_behind_standard_output_is_one_line(folder: Path, extra: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, str(PROGRAM), "ask", "a.png", "What?", "--model", "tiny", *extra],
+            cwd=folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"Error: the output cannot be written (No space left on device)")
+    assert done.stderr.count(b"\n") == 1
+
+
 @pytest.mark.parametrize(
     "words", [["--help"], ["ask", "--help"], ["--version"], ["ask", "a.png"], ["nonsense"]]
 )

@@ -60,6 +60,10 @@ def test_names_and_addresses_stand_for_themselves(tree: Path) -> None:
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tree: Path) -> None:
     (tree / "scan[1].png").write_bytes((tree / "b.png").read_bytes())
     assert find_files(["scan[1].png"]).names == ("scan[1].png",)
+    assert not is_many("scan[1].png")
+    (tree / "half[1.png").write_bytes((tree / "b.png").read_bytes())
+    assert find_files(["half[1.png"]).names == ("half[1.png",)
+    assert not is_many("half[1.png")  # as a pattern it would match itself
 
 
 @pytest.mark.parametrize("word", ["*.tif", "hollow", "words"])

@@ -67,3 +67,8 @@ def write_whole(path: Path, data: bytes) -> None:
 def numbered(path: Path, index: int, count: int) -> Path:
     """``tiles.png`` for the only picture, ``tiles-2.png`` for the second (index 1) of several."""
     return path if count == 1 else path.with_stem(f"{path.stem}-{index + 1}")
+
+
+def shown(text: str) -> str:
+    """A message or a name of a file fit for a terminal, in one line: what is no sign is escaped."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from tilewise.cli.files import shown
 from tilewise.cli.progress import ProgressLine
 from tilewise.errors import ConfigError
 
@@ -236,7 +237,7 @@ def _say(summary: Summary, options: FolderOptions) -> None:
     if not summary.failed:
         click.echo(f"{said}, all answered.", err=True)
         return
-    names = ", ".join(map(shlex.quote, summary.failed[:SHOWN]))
+    names = ", ".join(shown(shlex.quote(name)) for name in summary.failed[:SHOWN])
     more = ", …" if len(summary.failed) > SHOWN else ""
     click.echo(
         f"{said}; {len(summary.failed)} with an error: {names}{more}. What is wrong stands in "

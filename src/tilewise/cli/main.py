@@ -8,10 +8,12 @@ from typing import Final
 import click
 
 from tilewise import __version__
+from tilewise.cli.adapt import adapt
 from tilewise.cli.ask import ask
 from tilewise.cli.cache import cache
 from tilewise.cli.convert import convert
 from tilewise.cli.demo import demo
+from tilewise.cli.files import shown
 from tilewise.cli.models import models
 from tilewise.cli.show import show
 from tilewise.cli.train import train
@@ -32,7 +34,7 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except TilewiseError as err:
-            raise click.ClickException(str(err)) from err
+            raise click.ClickException(shown(str(err))) from err
         except OSError as err:
             if err.errno not in FULL or err.filename is not None:
                 raise
@@ -50,5 +52,5 @@ def main() -> None:
     """Ask questions about pages: images and PDFs, read tile by tile."""
 
 
-for command in (ask, show, demo, models, cache, convert, train):
+for command in (ask, show, demo, models, cache, convert, train, adapt):
     main.add_command(command)

@@ -53,7 +53,10 @@ def find_files(words: Sequence[str], but: Path | None = None) -> Found:
 def is_many(word: str) -> bool:
     """Whether a word may stand for several files: a folder, or a pattern that is no file's name."""
     try:
-        return Path(word).is_dir() or (glob.has_magic(word) and bool(_matches(word)))
+        path = Path(word)
+        return path.is_dir() or (
+            glob.has_magic(word) and not path.exists() and bool(_matches(word))
+        )
     except (OSError, ValueError):  # longer than a path may be, or with a zero byte
         return False
 
