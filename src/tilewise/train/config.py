@@ -37,7 +37,8 @@ class ModelConfig:
     learn besides. Layers of the vision encoder from ``vit_layers`` on learn in any case, counted
     from the end where negative, 0 for none, and so does the decoder's output where
     ``has_open_output``. ``drop_path`` is the share of tiles for which the encoder's last layer is
-    left out, None for what the model's config says; ``partial_lora_dropout`` that of inputs.
+    left out, and ``partial_lora_dropout`` that of inputs that Partial LoRA does not see while it
+    learns; None for what the model's config says.
     """
 
     folder: str = ""
@@ -48,7 +49,7 @@ class ModelConfig:
     lora: LoraConfig | None = None
     vit_lora: LoraConfig | None = None
     drop_path: float | None = None
-    partial_lora_dropout: float = 0.0
+    partial_lora_dropout: float | None = None
 
     def __post_init__(self) -> None:
         odd = [part for part in self.trained if part not in PARTS]

@@ -23,6 +23,7 @@ from tilewise.models.ixc2.model import Ixc2Reader
 from tilewise.models.ixc2.network import Ixc2
 from tilewise.models.load import devices, load
 from tilewise.models.names import TABLES
+from tilewise.nn.partial_lora import PartialLinear
 from tilewise.text.templates import TEMPLATES
 from tilewise.text.tokenizer import check_tokens, load_tokenizer
 from tilewise.train.config import ModelConfig
@@ -150,6 +151,10 @@ def _set_up(network: nn.Module, cfg: ModelConfig, rules: Sequence[KeyRule]) -> N
         layers = list(cast(Any, network).vit.layers)
         for number, layer in enumerate(layers):
             layer.drop = cfg.drop_path * number / max(1, len(layers) - 1)
+    if cfg.partial_lora_dropout is not None:
+        for module in network.modules():
+            if isinstance(module, PartialLinear):
+                module.dropout = cfg.partial_lora_dropout
 
 
 def _open_layers(network: nn.Module, first: int) -> Sequence[nn.Module]:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import ceil
 from pathlib import Path
-from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from tilewise.adapt.freeze import part_of
 from tilewise.errors import ConfigError, TrainingError
-from tilewise.models import rows
-from tilewise.models.pack import Pack, Trainable
-from tilewise.models.told import Told
-from tilewise.models.units import image_segments
+from tilewise.models.pack import Pack
 from tilewise.shards.bad import NAME as BAD
 from tilewise.train import checkpoint
 from tilewise.train.config import FREE, TrainConfig, settings
@@ -49,22 +44,13 @@ class Answers:
         """What a pack loses."""
         labels = [example.labels for example in batch.examples]
         weights = loss_weights(labels, self._reduction)
-        return packed_loss(self._reader.network.decoder, self._hidden(batch), labels, weights)
+        network = self._reader.network
+        hidden = network.hidden(batch, is_checkpointed=self._is_checkpointed)
+        return packed_loss(network.decoder, hidden, labels, weights)
 
     def size(self, batch: Pack) -> Size:
         """What a pack has."""
         return Size(len(batch), batch.tiles, batch.ids)
-
-    def _hidden(self, batch: Pack) -> Tensor:
-        network: Any = self._reader.network
-        if hasattr(network, "hidden"):
-            return cast(Trainable, network).hidden(batch, is_checkpointed=self._is_checkpointed)
-        parts = []
-        for example in batch.examples:
-            told = Told([], None)
-            x = rows.embeddings(network.decoder, self._reader._image, example.units, told)
-            parts.append(network.decoder(x[None], image_segments(example.units))[0])
-        return torch.cat(parts)
 
 
 def run_training(

@@ -1,0 +1,61 @@
+"""Teach a tiny reader to read stamps on invoices; print how often it is right on new ones.
+
+python examples/finetune_invoices.py [FOLDER]    (a few minutes on a CPU)
+"""
+
+import json
+import sys
+from pathlib import Path
+from random import Random
+from tempfile import mkdtemp
+
+from PIL import Image, ImageDraw, ImageFont
+
+from tilewise import ask, load
+from tilewise.models.reader import Reader
+from tilewise.recipes.internvl import internvl_tiny
+from tilewise.train.config import with_options
+from tilewise.train.start import open_model
+from tilewise.train.task import run_training
+
+STATES, QUESTION = ("paid", "open", "overdue"), "Is this invoice paid, open or overdue?"
+
+
+def draw(path: Path, rng: Random) -> dict[str, str]:
+    """Draw an invoice with a stamp on it, somewhere; gives its file and what the stamp says."""
+    page, state = Image.new("RGB", (224, 224), "white"), rng.choice(STATES)
+    pen = ImageDraw.Draw(page)
+    pen.text((12, 8), f"Invoice {rng.randint(100, 999)}", "black", ImageFont.load_default(22))
+    for line in range(3):
+        pen.text((12, 44 + 20 * line), f"Item {line}   {rng.randint(1, 99)} EUR", "black")
+    at = rng.randint(8, 50), rng.randint(120, 170)
+    pen.text(at, state.upper(), "darkred", ImageFont.load_default(34))
+    page.save(path)
+    turns = [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": state}]
+    return {"image": path.name, "conversations": turns, "state": state}
+
+
+def accuracy(reader: Reader, folder: Path, invoices: list[dict[str, str]]) -> float:
+    """The share of invoices whose state the reader says."""
+    right = 0
+    for invoice in invoices:
+        said = ask(folder / invoice["image"], QUESTION, model=reader, max_new_tokens=10)
+        right += "".join(said) == invoice["state"]
+    return right / len(invoices)
+
+
+def main(folder: Path) -> None:
+    """Draw, train, compare."""
+    rng, data = Random(0), folder / "samples.jsonl"
+    invoices = [draw(folder / f"{number}.png", rng) for number in range(240)]
+    data.write_text("".join(json.dumps(invoice) + "\n" for invoice in invoices[40:]))
+    cfg = with_options(internvl_tiny(), [f"data.meta={data}", "data.batch=8"])
+    before = accuracy(open_model(cfg.model, seed=0).reader, folder, invoices[:40])
+    print(f"before: {before:.0%} of 40 new invoices right")
+    out = run_training(cfg, folder / "model", callbacks=[lambda step: print(step.line)])
+    print(f"after: {accuracy(load(out), folder, invoices[:40]):.0%} of them right")
+    print(f"tilewise ask --model {out} {folder / '0.png'} '{QUESTION}'")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if sys.argv[1:] else mkdtemp()))
