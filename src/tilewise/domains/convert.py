@@ -44,7 +44,8 @@ class Source:
 
     ``patterns`` are names of files by what they are for; of several that fit, the first counts.
     ``task`` names the scorer, "" for none. ``is_stitched``: the reader writes pictures into the
-    folder of the data and is given it. ``repeats``: how often it is seen.
+    folder of the data and is given it. ``repeats``: how often it is seen. ``max_tiles``: of an
+    image, None for what the run says.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Source:
     task: str = ""
     is_stitched: bool = False
     repeats: int = 1
+    max_tiles: int | None = None
 
 
 SOURCES: Final[Mapping[Domain, tuple[Source, ...]]] = {
@@ -69,6 +71,7 @@ SOURCES: Final[Mapping[Domain, tuple[Source, ...]]] = {
             patterns=(("BDD_X_train*.json", "train"), ("BDD_X_test*.json", "test")),
             read=read_bddx,
             task="bddx",
+            max_tiles=1,
         ),
     ),
     "medical": (
@@ -123,6 +126,7 @@ class Converted:
     root: Path
     count: int
     repeats: int = 1
+    max_tiles: int | None = None
 
 
 def convert(
@@ -182,9 +186,10 @@ def meta_of(made: tuple[Converted, ...], out: Path) -> dict[str, dict[str, Any]]
             "data_augment": False,
             "repeat_time": one.repeats,
             "length": one.count,
+            **({} if one.max_tiles is None else {"max_dynamic_patch": one.max_tiles}),
         }
         for one in made
-        if one.split == "train"
+        if one.split == "train" and one.count
     }
 
 
@@ -235,6 +240,7 @@ def _written(
         root=root.resolve(),
         count=count,
         repeats=source.repeats,
+        max_tiles=source.max_tiles,
     )
 
 
