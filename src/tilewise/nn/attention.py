@@ -88,8 +88,9 @@ def attend_each(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int]) -> Tens
         (batch, heads, n, d).
     """
     # split and cat have gradients of the size of their input; slices would each make one anew.
-    parts = zip(*(x.split(list(lengths), dim=2) for x in (q, k, v)), strict=True)
-    return torch.cat([attend(*part, None).transpose(1, 2) for part in parts], 1).transpose(1, 2)
+    queries, keys, values = (x.split(list(lengths), dim=2) for x in (q, k, v))
+    parts = map(attend, queries, keys, values, [None] * len(lengths))
+    return torch.cat([part.transpose(1, 2) for part in parts], dim=1).transpose(1, 2)
 
 
 def _shares_heads(x: Tensor) -> bool:

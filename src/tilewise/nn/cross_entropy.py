@@ -29,7 +29,8 @@ def cross_entropy_sum(
     kind = x.device.type
     is_mixed = torch.is_autocast_enabled(kind)
     dtype = torch.get_autocast_dtype(kind) if is_mixed else x.dtype
-    total: Tensor = _CrossEntropy.apply(x, weight, targets, weights, chunk, dtype)
+    run: Any = _CrossEntropy.apply
+    total: Tensor = run(x, weight, targets, weights, chunk, dtype)
     return total
 
 

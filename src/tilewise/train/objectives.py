@@ -86,11 +86,11 @@ def packed_loss(
     assert at == len(hidden), "labels stand at all positions"
     picked = hidden.index_select(0, torch.tensor(places, dtype=torch.int64, device=hidden.device))
     normed = decoder.norm(picked.to(decoder.norm.weight.device))
-    weight = decoder.embed.weight if decoder.cfg.is_tied else decoder.output.weight
-    device = weight.device
+    output = decoder.embed.weight if decoder.cfg.is_tied else decoder.output.weight
+    device = output.device
     total = cross_entropy_sum(
         normed.to(device),
-        weight,
+        output,
         torch.tensor(targets, dtype=torch.int64, device=device),
         torch.tensor(own, dtype=torch.float32, device=device),
         chunk=chunk,
