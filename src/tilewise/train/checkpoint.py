@@ -11,13 +11,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -32,7 +32,9 @@ FORMAT: Final = 1
 """Of the files; another number is not read."""
 
 _NAME: Final = re.compile(r"step-(\d{8,})")
-_RNG: Final = "rng/"
+
+RNG: Final = "rng/"
+"""In front of the names of random number generators' states, among the optimiser's tensors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +52,31 @@ class Snapshot:
     notes: Mapping[str, Any]
 
 
-def save(folder: Path, snapshot: Snapshot, keep: int) -> Path:
+def write(part: Path, snapshot: Snapshot) -> None:
+    """Write a snapshot into an empty folder; raises OSError or SafetensorError."""
+    model = {name: tensor.detach().contiguous() for name, tensor in snapshot.model.items()}
+    save_file(model, part / MODEL)
+    write_others(part, snapshot, snapshot.optimiser)
+
+
+def write_others(part: Path, snapshot: Snapshot, optimiser: Mapping[str, Tensor]) -> None:
+    """Write all but the model: the optimiser's tensors, random numbers and notes."""
+    others = {**optimiser, **{f"{RNG}{name}": state for name, state in snapshot.rng.items()}}
+    save_file({name: t.detach().contiguous() for name, t in others.items()}, part / OPTIMISER)
+    notes = {"format": FORMAT, **snapshot.notes, "step": snapshot.step}
+    (part / STATE).write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8")
+
+
+def save(
+    folder: Path, snapshot: Snapshot, keep: int, write: Callable[[Path, Snapshot], None] = write
+) -> Path:
     """Write a checkpoint and remove the oldest ones.
 
     Args:
         folder: that of all checkpoints of the run; it is made if it is not there.
         snapshot: the state behind ``snapshot.step`` steps.
         keep: how many are to be there in the end.
+        write: writes the files.
 
     Returns:
         The checkpoint's folder.
@@ -72,7 +92,9 @@ def save(folder: Path, snapshot: Snapshot, keep: int) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         _clear(folder)
         part.mkdir()
-        _write(part, snapshot)
+        write(part, snapshot)
+        for path in part.iterdir():
+            _sync(path)
         part.rename(target)
         _sync(folder)
     except (OSError, SafetensorError) as err:
@@ -102,24 +124,39 @@ def load(checkpoint: Path) -> Snapshot:
     Raises:
         TrainingError: a file is missing or damaged, or of another version.
     """
+    others = load_others(checkpoint)
+    try:
+        model = load_file(checkpoint / MODEL)
+        optimiser = load_file(checkpoint / OPTIMISER)
+    except (OSError, SafetensorError) as err:
+        raise unread(checkpoint, err) from err
+    optimiser = {name: tensor for name, tensor in optimiser.items() if not name.startswith(RNG)}
+    return replace(others, model=model, optimiser=optimiser)
+
+
+def load_others(checkpoint: Path) -> Snapshot:
+    """Read a checkpoint's step, random numbers and notes, without its large tensors.
+
+    Raises:
+        TrainingError: as ``load``.
+    """
     try:
         notes = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
-        model = load_file(checkpoint / MODEL)
-        others = load_file(checkpoint / OPTIMISER)
         if not isinstance(notes, dict) or notes.get("format") != FORMAT:
             raise ValueError("it is of another version")
+        with safe_open(checkpoint / OPTIMISER, "pt") as file:
+            names = [name for name in file.keys() if name.startswith(RNG)]  # noqa: SIM118 - no dict
+            rng = {name.removeprefix(RNG): file.get_tensor(name) for name in names}
         step = int(notes["step"])
     except (OSError, SafetensorError, ValueError, KeyError) as err:
-        raise TrainingError(
-            f"{checkpoint}: cannot be read ({err}); remove this folder to go on from the one "
-            "before it."
-        ) from err
-    return Snapshot(
-        step=step,
-        model=model,
-        optimiser={name: t for name, t in others.items() if not name.startswith(_RNG)},
-        rng={name.removeprefix(_RNG): t for name, t in others.items() if name.startswith(_RNG)},
-        notes=notes,
+        raise unread(checkpoint, err) from err
+    return Snapshot(step=step, model={}, optimiser={}, rng=rng, notes=notes)
+
+
+def unread(checkpoint: Path, err: Exception) -> TrainingError:
+    """The error for a checkpoint that is damaged."""
+    return TrainingError(
+        f"{checkpoint}: cannot be read ({err}); remove this folder to go on from the one before it."
     )
 
 
@@ -189,20 +226,6 @@ def set_random_states(states: Mapping[str, Tensor]) -> None:
             torch.set_rng_state(state)
         elif torch.cuda.is_available() and int(name[5:]) < torch.cuda.device_count():
             torch.cuda.set_rng_state(state, int(name[5:]))
-
-
-def _write(part: Path, snapshot: Snapshot) -> None:
-    tensors = {
-        MODEL: dict(snapshot.model),
-        OPTIMISER: dict(snapshot.optimiser)
-        | {f"{_RNG}{name}": state for name, state in snapshot.rng.items()},
-    }
-    for name, values in tensors.items():
-        save_file({key: value.detach().contiguous() for key, value in values.items()}, part / name)
-    notes = {"format": FORMAT, **snapshot.notes, "step": snapshot.step}
-    (part / STATE).write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8")
-    for path in part.iterdir():
-        _sync(path)
 
 
 def _sync(path: Path) -> None:
