@@ -21,8 +21,8 @@ from tilewise.nn.rope import LongRope
 ANSWER_ROOM: Final = 512
 """Positions kept free behind a prompt before the cache has to grow."""
 
-Encode = Callable[[Image, Told], Tensor]
-"""Gives the image sequence of a page, (plan length, decoder width), and tells of its views."""
+Encode = Callable[[Sequence[Image], Told], Sequence[Tensor]]
+"""Gives the image sequence of each page, (plan length, decoder width), and tells of its views."""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +81,7 @@ def prefill(
 
     Args:
         decoder: the language model.
-        encode: gives the embeddings of a page.
+        encode: gives the embeddings of pages.
         prompts: a row each.
         cache: of an earlier run, used up; None for none.
         progress: told of views and positions.
@@ -144,8 +144,9 @@ def embeddings(decoder: Decoder, encode: Encode, units: Sequence[Unit], told: To
     ids = chain.from_iterable([0] * len(u.plan) if isinstance(u, Image) else [u] for u in units)
     x: Tensor = decoder.embed(_ids(decoder, list(ids)))
     images = [unit for unit in units if isinstance(unit, Image)]
-    for (_, start, stop), image in zip(image_segments(units), images, strict=True):
-        x[start:stop] = encode(image, told)
+    sequences = encode(images, told) if images else []
+    for (_, start, stop), sequence in zip(image_segments(units), sequences, strict=True):
+        x[start:stop] = sequence
     return x
 
 
@@ -219,12 +220,14 @@ def _kept(decoder: Decoder, encode: Encode, cache: Rows) -> Encode:
     if not isinstance(decoder.cfg.rope_scaling, LongRope):
         return encode
 
-    def once(image: Image, told: Told) -> Tensor:
-        if image in cache.encoded:
-            told.views(image.views)
-        else:
-            cache.encoded[image] = encode(image, told)
-        return cache.encoded[image]
+    def once(images: Sequence[Image], told: Told) -> list[Tensor]:
+        new = [image for image in dict.fromkeys(images) if image not in cache.encoded]
+        if new:
+            cache.encoded |= zip(new, encode(new, told), strict=True)
+        known = sum(image.views for image in images) - sum(image.views for image in new)
+        if known:
+            told.views(known)
+        return [cache.encoded[image] for image in images]
 
     return once
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -70,27 +70,50 @@ def moved(plan: Plan, rows: Sequence[int]) -> Plan:
 
 def recalled(
     store: VisionStore | None,
-    image: Image,
+    images: Sequence[Image],
     told: Told,
     device: torch.device,
-    make: Callable[[Image, Told], Tensor],
-) -> Tensor:
-    """A page's image sequence, from the store if it has it, else made and kept there.
+    make: Callable[[Sequence[Image], Told], Sequence[Tensor]],
+    *,
+    chunk: int,
+) -> list[Tensor]:
+    """Image sequences of pages, from the store if it has them, else made and kept there.
 
     Args:
         store: of the reader; None for none.
-        image: the page.
-        told: counts its views.
-        device: where the sequence is wanted.
-        make: runs the encoder: (plan length, width).
+        images: the pages.
+        told: counts their views.
+        device: where the sequences are wanted.
+        make: runs the encoder: (plan length, width) for each page. It is given pages of ``chunk``
+            views together, or one of more, so that small ones do not pass the encoder one by one
+            and what is made is kept soon.
+        chunk: views that run through the encoder at a time.
     """
-    if store is None:
-        return make(image, told)
-    key = store.key(image.tiles, image.plan)
-    kept = store.get(key)
-    if kept is not None:
-        told.views(image.views)
-        return kept["sequence"].to(device)
-    sequence = make(image, told)
-    store.put(key, {"sequence": sequence})
-    return sequence
+    keys: list[str] = []
+    found: dict[int, Tensor] = {}
+    if store is not None:
+        keys = [store.key(image.tiles, image.plan) for image in images]
+        for place, key in enumerate(keys):
+            kept = store.get(key)
+            if kept is not None:
+                told.views(images[place].views)
+                found[place] = kept["sequence"].to(device)
+    new = [place for place in range(len(images)) if place not in found]
+    for group in _groups(new, images, chunk):
+        found |= zip(group, make([images[place] for place in group], told), strict=True)
+        if store is not None:
+            for place in group:
+                store.put(keys[place], {"sequence": found[place]})
+    return [found[place] for place in range(len(images))]
+
+
+def _groups(places: Sequence[int], images: Sequence[Image], chunk: int) -> Iterator[list[int]]:
+    """Places of pages in groups, each as many as bring ``chunk`` views together."""
+    group: list[int] = []
+    for place in places:
+        group.append(place)
+        if sum(images[one].views for one in group) >= chunk:
+            yield group
+            group = []
+    if group:
+        yield group

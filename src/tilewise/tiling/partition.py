@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
@@ -88,8 +88,8 @@ def global_view(canvas: NDArray[Any], tile: int) -> NDArray[np.float32]:
     return np.asarray(view, np.float32)
 
 
-def first_equals(local: Pixels) -> list[int]:
-    """For each tile (n, tile, tile, 3) the first one that equals it pixel for pixel.
+def first_equals(local: Sequence[Pixels] | Pixels) -> list[int]:
+    """For each of n tiles (tile, tile, 3) the first one that equals it pixel for pixel.
 
     A page's margins give many blank tiles, and an encoder says the same of each.
     """

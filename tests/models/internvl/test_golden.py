@@ -103,7 +103,7 @@ def test_image_tokens_equal_the_reference(folder: Path, truth: Path) -> None:
     shorter = _with(network, vision=replace(network.cfg.vision, select_layer=-2))
     _near(shorter.encode(pixels[:1]), wanted["image_tokens_select_minus2"])
     (image,) = golden_prompt(folder, truth).images
-    sequence = network.image(image.tiles, image.plan, reader._ends, chunk=2)
+    (sequence,) = network.images([image], reader._ends, chunk=2)
     _near(sequence[1:-1], wanted["image_tokens"].flatten(0, 1))
 
 

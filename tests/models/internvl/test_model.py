@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -200,12 +201,46 @@ def test_equal_tiles_pass_the_encoder_once(reader: InternVLReader) -> None:
     (image,) = reader.prompt_of([[], []], [tiles]).images
     told: list[int] = []
     with torch.inference_mode(), _views_seen(reader) as views:
-        found = reader.network.image(tiles, image.plan, reader._ends, progress=told.append)
+        (found,) = reader.network.images([image], reader._ends, progress=told.append)
     assert views == [1]
     assert told == [7]
     assert torch.equal(found[1:5], found[-5:-1])
     ends = reader.network.decoder.embed(torch.tensor(reader._ends))
     assert torch.equal(found[[0, -1]], ends)
+
+
+def test_small_pages_of_a_prompt_pass_the_encoder_together(reader: InternVLReader) -> None:
+    frames = [reader.tiles(noise_page(40, 40, seed, is_frame=True), 1) for seed in range(5)]
+    prompt = reader.prompt([Turn(role="user", text="what?")], [*frames, frames[0]])
+    told: list[tuple[str, int, int]] = []
+    with _views_seen(reader) as views:
+        found, _ = reader.prefill([prompt], progress=lambda *said: told.append(said))
+    assert views == [2, 2, 2]  # as many as run at a time
+    assert [said for said in told if said[0] == "tiles"][-1] == ("tiles", 6, 6)
+    one_by_one = [reader.network.images([image], reader._ends)[0] for image in prompt.images]
+    together = reader.network.images(prompt.images, reader._ends)
+    for alone, beside in zip(one_by_one, together, strict=True):
+        _same(beside, alone)
+    _same(found[0], reader.all_logits(prompt)[-1])
+
+
+@READERS
+def test_pages_that_are_kept_and_new_ones_come_in_their_order(cfg: object, tmp_path: Path) -> None:
+    reader = small_reader(STRETCHED if cfg is STRETCHED else SMALL)
+    sizes = ((40, 40), (120, 60), (40, 121), (41, 40), (39, 40))
+    tiles = [reader.tiles(noise_page(*size, seed=i), 4) for i, size in enumerate(sizes)]
+    prompt = reader.prompt_of([_ids(2), *([7] for _ in tiles)], tiles)
+    wanted, _ = reader.prefill([prompt])
+    reader.store = VisionCache(CacheConfig(folder=tmp_path), lambda: "small")
+    reader.prefill([reader.prompt_of([[], [], []], [tiles[1], tiles[3]])])
+    assert len(list(tmp_path.iterdir())) == 2
+    told: list[tuple[str, int, int]] = []
+    with _views_seen(reader) as views:
+        found, _ = reader.prefill([prompt], progress=lambda *said: told.append(said))
+    assert sum(views) == 1 + 4 + 1
+    assert [said for said in told if said[0] == "tiles"][-1] == ("tiles", 10, 10)
+    assert len(list(tmp_path.iterdir())) == 5
+    _same(found, wanted)
 
 
 def test_a_kept_page_needs_no_encoder(tmp_path: Path, pages: list[Tiles]) -> None:
@@ -321,7 +356,7 @@ def test_stop_ids_are_those_of_the_template(reader: InternVLReader) -> None:
 def test_a_plan_of_other_tiles_is_an_error(reader: InternVLReader, pages: list[Tiles]) -> None:
     (image,) = reader.prompt_of([[], []], pages[2:]).images
     with pytest.raises(PromptError, match=r"places for 4 visual tokens .* gives 12 \(3 views of 4"):
-        reader.network.image(pages[0], image.plan, reader._ends)
+        reader.network.images([replace(image, tiles=pages[0])], reader._ends)
 
 
 def test_tiles_of_another_size_are_an_error(reader: InternVLReader) -> None:

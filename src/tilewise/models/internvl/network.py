@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from tilewise.models.internvl.config import InternVLConfig
 from tilewise.models.memory import VIEW_CHUNK
 from tilewise.models.pack import Pack
 from tilewise.models.packed import first_views, run_pack
+from tilewise.models.units import Image
 from tilewise.models.views import Channels, encode_different, moved, normalised
 from tilewise.nn.decoder import Decoder
 from tilewise.nn.merge import merge_patches
@@ -51,47 +53,44 @@ class InternVL(nn.Module):
         patches = self.vit(views.to(self.vit.cls.dtype), is_checkpointed=is_checkpointed)
         return self.projector(merge_patches(patches, is_transposed=self.cfg.is_transposed))
 
-    def image(
+    def images(
         self,
-        tiles: Tiles,
-        plan: Plan,
+        pages: Sequence[Image],
         ends: tuple[int, int],
         *,
-        chunk: int = 8,
+        chunk: int = VIEW_CHUNK,
         progress: Callable[[int], None] | None = None,
-    ) -> Tensor:
-        """One page → its image sequence as embeddings of the decoder.
+    ) -> list[Tensor]:
+        """Pages → their image sequences as embeddings of the decoder.
 
-        Views that are equal pixel for pixel, such as blank margins, pass the encoder once.
+        Views of all of them run together. Those that are equal pixel for pixel, such as blank
+        margins, pass the encoder once.
 
         Args:
-            tiles: the page, cut.
-            plan: of its grid.
-            ends: ids in front of the sequence and behind it.
+            pages: cut, each with the plan of its grid.
+            ends: ids in front of a sequence and behind it.
             chunk: views that run through the encoder at a time; memory grows with it.
             progress: told how many views a chunk stands for.
 
         Returns:
-            (plan length, decoder width).
+            For each page (plan length, decoder width).
 
         Raises:
-            PromptError: the plan has another number of places than the page has visual tokens.
+            PromptError: a plan has another number of places than its page has visual tokens.
         """
-        seen, device = views(tiles), self.vit.cls.device
-        slots = int(plan.entries.max(initial=-1)) + 1
-        if slots != len(seen) * plan.tokens_per_tile:
-            raise PromptError(
-                f"the prompt has places for {slots} visual tokens of a page and the page gives "
-                f"{len(seen) * plan.tokens_per_tile} ({len(seen)} views of {plan.tokens_per_tile})"
-                "; plan the page with the tiles that it was cut into."
-            )
+        seen = [view for page in pages for view in _planned_views(page)]
+        device = self.vit.cls.device
         tokens, rows = encode_different(
             first_equals(seen),
-            lambda some: self.encode(normalised(seen[some], MEAN, STD, device)),
+            lambda some: self.encode(
+                normalised(np.stack([seen[view] for view in some]), MEAN, STD, device)
+            ),
             chunk=chunk,
             progress=progress,
         )
-        return self._arranged(tokens.flatten(0, 1), moved(plan, rows), ends)
+        flat, own = tokens.flatten(0, 1), iter(rows)
+        plans = (moved(page.plan, list(islice(own, page.views))) for page in pages)
+        return [self._arranged(flat, plan, ends) for plan in plans]
 
     def hidden(self, pack: Pack, *, is_checkpointed: bool = False) -> Tensor:
         """Hidden states of a pack, as ``models.pack.Trainable`` has it.
@@ -125,6 +124,19 @@ class InternVL(nn.Module):
         index = index.masked_fill(index == IMAGE_END, len(tokens) + 1)
         around = self.decoder.embed(torch.tensor(ends, device=tokens.device))
         return torch.cat([tokens, around])[index.to(tokens.device)]
+
+
+def _planned_views(page: Image) -> Pixels:
+    """The views of a page whose plan has a place for each of their tokens."""
+    seen, size = views(page.tiles), page.plan.tokens_per_tile
+    slots = int(page.plan.entries.max(initial=-1)) + 1
+    if slots != len(seen) * size:
+        raise PromptError(
+            f"the prompt has places for {slots} visual tokens of a page and the page gives "
+            f"{len(seen) * size} ({len(seen)} views of {size}); plan the page with the tiles that "
+            "it was cut into."
+        )
+    return seen
 
 
 def views(tiles: Tiles) -> Pixels:

@@ -100,32 +100,35 @@ class Ixc2Reader:
     ) -> tuple[Tensor, Rows]:
         """Run prompts; of a single one, only what a single row's ``cache`` does not hold yet."""
         decoder = self.network.decoder
-        return rows.prefill(decoder, self._image, prompts, cache, progress, chunk=self.chunk)
+        return rows.prefill(decoder, self._images, prompts, cache, progress, chunk=self.chunk)
 
-    def _image(self, image: Image, told: Told) -> Tensor:
-        """A page's image sequence, from the store if it has it."""
-        return recalled(self.store, image, told, self.network.newline.device, self._encoded)
+    def _images(self, images: Sequence[Image], told: Told) -> list[Tensor]:
+        """The image sequences of pages, from the store if it has them."""
+        device = self.network.newline.device
+        return recalled(self.store, images, told, device, self._encoded, chunk=self.view_chunk)
 
-    def _encoded(self, image: Image, told: Told) -> Tensor:
-        return self.network.image(
-            image.tiles, image.plan, chunk=self.view_chunk, progress=told.views
-        )
+    def _encoded(self, images: Sequence[Image], told: Told) -> list[Tensor]:
+        chunk = self.view_chunk
+        return [
+            self.network.image(image.tiles, image.plan, chunk=chunk, progress=told.views)
+            for image in images
+        ]
 
     @torch.inference_mode()
     def embeddings(self, prompt: Prompt) -> Tensor:
         """What the decoder is given for a prompt, (length, width)."""
         decoder, told = self.network.decoder, Told([prompt], None)
-        return rows.embeddings(decoder, self._image, prompt.units, told)
+        return rows.embeddings(decoder, self._images, prompt.units, told)
 
     @torch.inference_mode()
     def all_logits(self, prompt: Prompt) -> Tensor:
         """Logits behind every position of a prompt, (length, vocabulary), in one run."""
-        return rows.all_logits(self.network.decoder, self._image, prompt)
+        return rows.all_logits(self.network.decoder, self._images, prompt)
 
     @torch.inference_mode()
     def decode(self, ids: Tensor, cache: Rows) -> Tensor:
         """Append one id to each row; logits (batch, vocabulary) of the next."""
-        return rows.decode(self.network.decoder, self._image, ids, cache, chunk=self.chunk)
+        return rows.decode(self.network.decoder, self._images, ids, cache, chunk=self.chunk)
 
     def select(self, cache: Rows, chosen: Tensor) -> Rows:
         """The cache of the given rows, (new batch,), repeats allowed; ``cache`` is used up."""
