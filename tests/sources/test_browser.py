@@ -42,6 +42,15 @@ def test_a_long_path_that_cannot_be_shortened_is_told(
         drawn(b"<html>x")
 
 
+@chromium
+def test_a_place_for_the_profile_that_is_not_there_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    with pytest.raises(SourceError, match=r"profile finds no room in \S+/nowhere \(no such file"):
+        drawn(b"<html>x")
+
+
 def test_missing_chromium_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("playwright")
     monkeypatch.setenv("TILEWISE_CHROMIUM", "/no/such/chromium")

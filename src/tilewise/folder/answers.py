@@ -6,6 +6,7 @@ killed run leaves is whole lines, and at most one torn one at the end, which the
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -165,6 +166,10 @@ class AnswersFile:
             ) from err
 
     def _unwritable(self, err: OSError) -> ConfigError:
+        if err.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return ConfigError(
+                f"{self.path}: cannot be written ({err.strerror}); give another --out."
+            )
         return ConfigError(
             f"{self.path}: cannot be written ({err.strerror}); make room or give another --out. "
             "The same command goes on where this one stopped."

@@ -280,6 +280,11 @@ def _not_started(program: str, said: str, *, has_sandbox: bool) -> SourceError:
             f"{program} cannot make its sandbox on this system; allow user namespaces, or set "
             f"{SANDBOX}=0 if every page to be read is trusted."
         )
+    if room := re.search(r"E[A-Z]+: ([a-z -]+), mkdtemp '([^']*)/", said):
+        return SourceError(
+            f"Chromium's profile finds no room in {room[2]} ({room[1]}); free some, or set TMPDIR "
+            "to another folder."
+        )
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     reason = next((line for line in lines if "error while loading" in line), lines[0])
     return SourceError(f"{program} does not start ({reason[:300]}); {_INSTALL}.")
