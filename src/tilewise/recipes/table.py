@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tilewise.errors import ConfigError
-from tilewise.recipes import internvl, ixc2
+from tilewise.recipes import domains, internvl, ixc2
 from tilewise.train.config import TrainConfig
 
 Recipe = Callable[[], TrainConfig]
@@ -40,6 +40,10 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "internvl2_4b_lora": partial(internvl.internvl2_lora, "4B"),
     "internvl2_2b_coco": internvl.internvl2_2b_coco,
     "internvl_tiny": internvl.internvl_tiny,
+    "adapt_driving_2b_full": partial(domains.domain_run, "driving"),
+    "adapt_driving_temporal_2b_full": partial(domains.domain_run, "driving-temporal"),
+    "adapt_medical_2b_full": partial(domains.domain_run, "medical"),
+    "adapt_remote_sensing_2b_full": partial(domains.domain_run, "remote-sensing"),
 }
 """Makers of configs by the names that the command line knows."""
 
