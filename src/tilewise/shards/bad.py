@@ -99,7 +99,7 @@ class BadList:
         where = f"; {self.path} lists them" if self.path else ""
         raise DataError(
             f"{self.bad:,} of {self.seen:,} samples are bad ({self.told()}), and at most "
-            f"{self.cfg.most_share:.2%} may be{where}. Correct the data, or raise most_share."
+            f"{self.cfg.most_share:.2%} may be{where}. Correct the data, or allow a larger share."
         )
 
     def told(self) -> str:

@@ -29,6 +29,7 @@ Reason = Literal[
     "damaged image",
     "bad clip",
     "marker in text",
+    "lost in translation",
     "too long",
     "nothing to learn",
 ]

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Literal
 
 from tilewise.errors import ConfigError, PromptError
+from tilewise.models.internvl.config import NATIVE, OFFICIAL
+from tilewise.models.internvl.config import read_config as read_internvl
 from tilewise.models.internvl.model import InternVLReader
+from tilewise.models.internvl.prompt import random_tokens
+from tilewise.models.ixc2.config import MODEL_TYPE as IXC2_TYPE
+from tilewise.models.ixc2.config import Ixc2Config
 from tilewise.models.ixc2.model import Ixc2Reader
 from tilewise.models.pack import IGNORE
 from tilewise.models.reader import Reader
@@ -19,10 +25,11 @@ from tilewise.records import Tiles
 from tilewise.shards.conversation import IMAGE, Sample
 from tilewise.text.chat import segments, transcript
 from tilewise.text.labels import labelled
-from tilewise.text.templates import IMAGE_START, IXC2, Template
-from tilewise.text.tokenizer import Tokenizer
+from tilewise.text.templates import IMAGE_START, IXC2, TEMPLATES, Template
+from tilewise.text.tokenizer import ByteTokenizer, Tokenizer, load_tokenizer
 from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.layout import plan
+from tilewise.weights.files import read_config
 
 PLACE: Final = "<ImageHere>"
 """What IXC2's text has where a page goes, before it is split there."""
@@ -76,6 +83,61 @@ def family_of(reader: Reader, *, is_published: bool = False) -> Family:
     raise ConfigError(
         f"{reader.name} does not learn from conversations; models of IXC2 and InternVL do."
     )
+
+
+def family_in(folder: Path) -> Family:
+    """The family of the model in a folder, of which config and tokenizer are read and no weights.
+
+    Raises:
+        ConfigError: the config is of no family that is trained on conversations.
+        WeightsError: no config, or no tokenizer.
+    """
+    data = read_config(folder)
+    kind = data.get("model_type")
+    if kind == IXC2_TYPE:
+        ixc2 = Ixc2Config.from_json(data)
+        return Family(
+            kind="ixc2",
+            tokenizer=load_tokenizer(folder, ixc2.decoder.vocabulary),
+            template=IXC2,
+            tiling=ixc2.tiling(ixc2.default_tiles),
+            context=ixc2.context,
+        )
+    if kind in (OFFICIAL, NATIVE):
+        internvl = read_internvl(data)
+        template = TEMPLATES[internvl.template]
+        named = random_tokens(data, internvl, template)
+        return Family(
+            kind="internvl",
+            tokenizer=load_tokenizer(folder, internvl.decoder.vocabulary, named),
+            template=template,
+            tiling=internvl.tiling(internvl.max_tiles if internvl.is_dynamic else 1),
+            context=internvl.context,
+            system=internvl.system,
+        )
+    raise ConfigError(
+        f"{folder}: its model_type is {kind!r}; models of IXC2 and InternVL learn from "
+        "conversations."
+    )
+
+
+def plain_family(kind: Literal["ixc2", "internvl"]) -> Family:
+    """A family of the released tiling with bytes as tokens: for counting, not for learning."""
+    if kind == "ixc2":
+        template, tiling = IXC2, Ixc2Config().tiling(Ixc2Config().default_tiles)
+    else:
+        template = TEMPLATES["Hermes-2"]
+        tiling = TilingConfig(
+            tile=448,
+            max_tiles=12,
+            has_newline=False,
+            rule="nearest",
+            global_place="last",
+            has_ends=True,
+        )
+    named = {mark: 259 + n for n, mark in enumerate(template.markers)}
+    tokenizer = ByteTokenizer(300, named)
+    return Family(kind=kind, tokenizer=tokenizer, template=template, tiling=tiling, context=1 << 30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
