@@ -106,6 +106,17 @@ def test_a_chat_answers_every_line(model: Path, page: Path) -> None:
     assert second["tokens"]["prompt"] > first["tokens"]["prompt"]
 
 
+def test_a_chat_keeps_its_turns_where_a_question_cannot_be_put(model: Path, page: Path) -> None:
+    said = ask(model, page, "--chat", "--json", stdin="one?\nand <img>?\ntwo?\n")
+    assert said.exit_code == 1
+    assert said.stdout.splitlines()[1:]
+    assert "the user text holds <img>" in said.stderr
+    assert "starts anew" not in said.stderr
+    plain = ask(model, page, "--chat", "--json", stdin="one?\ntwo?\n")
+    tokens = [[json.loads(line)["tokens"] for line in r.stdout.splitlines()] for r in (said, plain)]
+    assert tokens[0] == tokens[1]
+
+
 def test_beams_and_draws_answer_too(model: Path, page: Path) -> None:
     for words in (("--beams", 3), ("--temperature", 1.5, "--seed", 4)):
         assert ask(model, page, "What?", *words).exit_code == 0

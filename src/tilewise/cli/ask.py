@@ -361,7 +361,7 @@ def _answer_in_chat(asking: _Asking, talk: Conversation, question: str) -> None:
     try:
         asking.answer(talk, question)
     except PromptError:
-        if not talk.turns:
+        if not talk.turns or not talk.fits_alone(question):
             raise
         talk.forget()
         click.echo("The conversation is full; it starts anew on the same pages.", err=True)

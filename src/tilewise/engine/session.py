@@ -93,6 +93,14 @@ class Conversation:
         self.turns = (*turns, Turn(role="assistant", text=draft.text))
         yield draft.answer(self.reader, run.cache, 0, filled)
 
+    def fits_alone(self, question: str) -> bool:
+        """Whether a question could be put if the turns so far were forgotten."""
+        try:
+            self.reader.prompt([Turn(role="user", text=question)], self.tiles)
+        except PromptError:
+            return False
+        return True
+
     def forget(self) -> None:
         """Drop the turns so far; the pages and what was computed from them stay."""
         self.turns = ()
