@@ -32,6 +32,7 @@ from tilewise.train.optim import (
     scaled_gradients,
     set_lr,
 )
+from tilewise.train.ranks import BATCHES, Alone, Lost, Ranks
 from tilewise.train.report import Callback, Log, Speed, StepReport, peak_memory_mib
 from tilewise.train.schedule import ScheduleConfig, lr_share
 from tilewise.weights.names import listed
@@ -45,11 +46,13 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """How a run goes on its machine.
+    """How a run goes on its machines.
 
-    ``seed`` starts all random numbers. A step is ``accumulation`` batches. ``save_every`` counts
-    steps between checkpoints, of which the last ``keep`` stay. ``workers`` prepare batches.
-    ``is_checkpointed``: activations are computed again in the backward pass, not kept.
+    ``seed`` starts all random numbers. A step is ``accumulation`` batches, which the processes of
+    the run share. ``save_every`` counts steps between checkpoints, of which the last ``keep`` stay.
+    ``workers`` of each process prepare batches. ``is_checkpointed``: activations are computed
+    again in the backward pass, not kept. ``sharding``: "none" keeps the network whole in each
+    process, "full" splits it over them. A process waits for others ``rank_timeout_s`` at most.
     """
 
     seed: int = 0
@@ -60,9 +63,11 @@ class RunConfig:
     workers: int = 0
     save_every: int = 500
     keep: int = 2
+    sharding: Literal["none", "full"] = "none"
+    rank_timeout_s: int = 1800
 
     def __post_init__(self) -> None:
-        for name in ("accumulation", "save_every", "keep"):
+        for name in ("accumulation", "save_every", "keep", "rank_timeout_s"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"run.{name} is {getattr(self, name)}; give 1 or more.")
         if self.workers < 0:
@@ -75,18 +80,6 @@ class Size(NamedTuple):
     tokens: int
     tiles: int
     ids: tuple[str, ...]
-
-
-class Lost(Protocol):
-    """What a batch loses: ``total`` is the sum of weighted losses, ``weight`` that of weights."""
-
-    @property
-    def total(self) -> Tensor:
-        """A scalar with a graph behind it."""
-
-    @property
-    def weight(self) -> Tensor | float:
-        """What to divide by."""
 
 
 Batch = TypeVar("Batch")
@@ -115,27 +108,6 @@ class Objective(Protocol[BatchIn]):
 
     def size(self, batch: BatchIn) -> Size:
         """What the batch has."""
-
-
-class Ranks(Protocol):
-    """The processes that train together; ``sum`` adds numbers up over all of them."""
-
-    rank: int
-    world: int
-
-    def sum(self, numbers: Sequence[float]) -> list[float]:
-        """Sums over all processes, the same in each."""
-
-
-class Alone:
-    """A single process."""
-
-    rank = 0
-    world = 1
-
-    def sum(self, numbers: Sequence[float]) -> list[float]:
-        """The numbers themselves."""
-        return list(numbers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +156,8 @@ class Trainer(Generic[Batch]):
         self._optim, self._schedule, self._run = optim, schedule, run
         self._out, self._callbacks = out, callbacks
         self._ranks: Ranks = Alone() if ranks is None else ranks
+        self._own = shared(run.accumulation, self._ranks.world)
+        self._lose = self._ranks.spread(task.module, task.objective)
         self._optimiser = adamw(parameter_groups(task.module, task.part_of, optim), optim)
         self._weights = [weight for _, weight in learning(task.module)]
         self._device = self._weights[0].device
@@ -201,12 +175,10 @@ class Trainer(Generic[Batch]):
             raise TrainingError(
                 f"{folder}: there is no checkpoint to resume from; leave out --resume to begin."
             )
-        kept = checkpoint.load(newest)
+        kept = checkpoint.load_others(newest)
         check_same(kept.notes.get("settings", {}), self.task.settings, self.task.free, newest)
-        checkpoint.fill_model(self.task.module, kept.model)
-        checkpoint.fill_optimiser(self._optimiser, kept.optimiser)
-        checkpoint.set_random_states(kept.rng)
-        self.task.batches.load_state(kept.notes["batches"])
+        batches = self._ranks.restore(newest, self.task.module, self._optimiser)
+        self.task.batches.load_state(batches)
         self.step = kept.step
 
     def save(self) -> Path:
@@ -222,9 +194,9 @@ class Trainer(Generic[Batch]):
             model=model,
             optimiser=checkpoint.optimiser_tensors(self._optimiser),
             rng=checkpoint.random_states(),
-            notes={"settings": self.task.settings, "batches": self.task.batches.state()},
+            notes={"settings": self.task.settings, BATCHES: self.task.batches.state()},
         )
-        return checkpoint.save(self._out / CHECKPOINTS, snapshot, self._run.keep)
+        return self._ranks.save(self._out / CHECKPOINTS, snapshot, self._run.keep)
 
     def train(self) -> None:
         """Take all steps that are left, with reports and checkpoints.
@@ -236,19 +208,24 @@ class Trainer(Generic[Batch]):
             TrainingError: a loss or gradient is no number, or a checkpoint cannot be written.
             KeyboardInterrupt: it was asked to end, and has written its checkpoint.
         """
-        log = Log(self._out / LOGS, self._callbacks, self.step)
+        is_first = self._ranks.rank == 0
+        log = Log(self._out / LOGS, self._callbacks, self.step) if is_first else None
         self.task.module.train()
         try:
             with _stop_signals() as stopped:
                 while self.step < self.steps:
-                    log(self.take())
-                    is_last = self.step == self.steps or stopped.is_set()
+                    report = self.take()
+                    if log is not None:
+                        log(report)
+                    is_asked = self._ranks.sum([stopped.is_set()])[0] > 0  # all end behind one step
+                    is_last = self.step == self.steps or is_asked
                     if is_last or self.step % self._run.save_every == 0:
                         self.save()
-                    if stopped.is_set() and self.step < self.steps:
+                    if is_asked and self.step < self.steps:
                         raise KeyboardInterrupt
         finally:
-            log.close()
+            if log is not None:
+                log.close()
 
     def take(self) -> StepReport:
         """Take one step.
@@ -258,28 +235,26 @@ class Trainer(Generic[Batch]):
                 changed.
         """
         began = time.perf_counter()
-        batches = [next(self.task.batches) for _ in range(self._run.accumulation)]
+        batches = [next(self.task.batches) for _ in range(self._own)]
         sizes = [self.task.objective.size(batch) for batch in batches]
         lost = weight = 0.0
         odd: list[str] = []
-        for batch, size in zip(batches, sizes, strict=True):
-            with self._autocast():
-                found = self.task.objective(batch)
-            found.total.backward()
+        for number, (batch, size) in enumerate(zip(batches, sizes, strict=True), 1):
+            with self._ranks.summing(is_last=number == self._own):
+                with self._autocast():
+                    found = self._lose(batch)
+                found.total.backward()
             value = float(found.total.detach())
             odd += size.ids if not math.isfinite(value) else ()
             lost, weight = lost + value, weight + float(found.weight)
-        counts: list[float] = [
-            sum(size.tokens for size in sizes),
-            sum(size.tiles for size in sizes),
-        ]
+        tokens, tiles = sum(size.tokens for size in sizes), sum(size.tiles for size in sizes)
         # Every rank learns here of another's loss that is no number, so that none waits for it.
-        lost, weight, *counts = self._ranks.sum([lost, weight, *counts])
+        lost, weight, *counts = self._ranks.sum([lost, weight, tokens, tiles])
         if not math.isfinite(lost):
             raise self._fault(f"the loss is {lost}", odd)
         norm = self._update(weight, [i for size in sizes for i in size.ids])
-        loss = lost / weight if weight else 0.0
-        return self._report(loss, norm, list(map(round, counts)), time.perf_counter() - began)
+        loss, step_s = lost / weight if weight else 0.0, time.perf_counter() - began
+        return self._report(loss, norm, list(map(round, counts)), step_s)
 
     def _update(self, weight: float, ids: Sequence[str]) -> float:
         """Change the weights by the gradients there are; gives their norm.
@@ -287,7 +262,7 @@ class Trainer(Generic[Batch]):
         Gradients of several ranks are means over them, so they are divided by a mean as well.
         """
         gradients = scaled_gradients(self._weights, weight / self._ranks.world or 1.0)
-        norm = float(torch.nn.utils.get_total_norm(gradients))
+        norm = self._ranks.norm(gradients)
         if not math.isfinite(norm):
             raise self._fault(f"the norm of the gradients is {norm}", ids)
         if self._optim.clip_norm is not None and norm > self._optim.clip_norm:
@@ -325,15 +300,30 @@ class Trainer(Generic[Batch]):
         is_half = self._run.precision == "bfloat16"
         return torch.autocast(self._device.type, torch.bfloat16, enabled=is_half)
 
-    def _fault(self, what: str, ids: Sequence[str]) -> TrainingError:
+    def _fault(self, what: str, own: Sequence[str]) -> TrainingError:
+        ids = [name for rank in self._ranks.gather(list(own)) for name in rank]
         newest = checkpoint.latest(self._out / CHECKPOINTS)
         kept = (
             f"{newest} is the last good checkpoint" if newest else "no checkpoint was written yet"
         )
         return TrainingError(
-            f"{what} in step {self.step + 1}, whose samples are {listed(list(ids))}; {kept}. "
+            f"{what} in step {self.step + 1}, whose samples are {listed(ids)}; {kept}. "
             "Look at these samples, or lower optim.lr, and go on with --resume."
         )
+
+
+def shared(accumulation: int, world: int) -> int:
+    """Batches of a step that each process takes.
+
+    Raises:
+        ConfigError: they are not as many for each.
+    """
+    if accumulation % world:
+        raise ConfigError(
+            f"run.accumulation is {accumulation}, and {world} processes share the batches of a "
+            f"step; give a multiple of {world}."
+        )
+    return accumulation // world
 
 
 def check_same(
