@@ -177,7 +177,7 @@ class ViT(nn.Module):
             )
         patches = self.patch(pixels).flatten(2).mT  # n patches width
         x = torch.cat([self.cls.expand(len(pixels), 1, -1), patches], dim=1)
-        return self.pre_norm(x + self._positions(height // side, width // side))
+        return self.pre_norm(x + self.table(height // side, width // side))
 
     def forward(self, pixels: Tensor, *, is_checkpointed: bool = False) -> Tensor:
         x = self.embed(pixels)
@@ -185,12 +185,23 @@ class ViT(nn.Module):
             x = run_layer(layer, x, is_checkpointed=is_checkpointed)
         return x[:, 1:]
 
-    def _positions(self, rows: int, cols: int) -> Tensor:
-        """The table for a grid of patches, (1 + rows * cols, width)."""
+    def states(self, pixels: Tensor, count: int, *, is_checkpointed: bool = False) -> list[Tensor]:
+        """What the last ``count`` of all layers leave, each (n, 1 + patches, width), CLS first.
+
+        All layers run, whichever one ``select_layer`` picks.
+        """
+        x, found = self.embed(pixels), list[Tensor]()
+        for layer in self.layers:
+            x = run_layer(layer, x, is_checkpointed=is_checkpointed)
+            found = [*found, x][-count:]
+        return found
+
+    def table(self, rows: int, cols: int) -> Tensor:
+        """Positions for a grid of patches, (1 + rows * cols, width), stretched if need be."""
         side = self.cfg.side
         if (rows, cols) == (side, side):
             return self.positions
-        table = self.positions[1:].float().mT.unflatten(-1, (side, side))
-        table = F.interpolate(table[None], size=(rows, cols), mode="bicubic", align_corners=False)
+        own = self.positions[1:].float().mT.unflatten(-1, (side, side))
+        table = F.interpolate(own[None], size=(rows, cols), mode="bicubic", align_corners=False)
         patches = table[0].flatten(1).mT.to(self.positions.dtype)
         return torch.cat([self.positions[:1], patches])
