@@ -139,7 +139,7 @@ def _settings(made: Mapping[str, Half], dropout: float, base: str) -> dict[str, 
     rank, alpha = (_most(values.values()) for values in (ranks, alphas))
     return {
         "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
+        "task_type": None,  # adapters of any module; a task would ask for a method of its own
         "base_model_name_or_path": base,
         "r": rank,
         "lora_alpha": alpha,
