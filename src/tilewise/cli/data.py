@@ -163,9 +163,7 @@ def stats(
     finally:
         line.clear()
     if not model:
-        click.echo(
-            f"Tokens of text are counted as bytes, pages as {family} cuts them; see --model."
-        )
+        click.echo(f"Tokens of text are counted as bytes, pages are cut as by {family}.")
     for one, counts in zip(listed, found, strict=True):
         for text in lines(one.name, counts):
             click.echo(text)
