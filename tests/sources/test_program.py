@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -122,6 +124,26 @@ def test_a_disk_that_fills_up_is_told_from_damage(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(program, "_LITTLE_ROOM", 1 << 62)
     with pytest.raises(SourceError, match=r"needs room for temporary files, .* gives none"):
         open_source(RTF)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_folder_is_gone_though_tilewise_is_killed(number: signal.Signals, tmp_path: Path) -> None:
+    code = (
+        "import time; from tilewise.sources.program import work_folder\n"
+        "with work_folder('a') as folder:\n"
+        "    (folder / 'file').touch(); print('ready', flush=True); time.sleep(60)"
+    )
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        assert len(list(tmp_path.glob("tilewise-*/file"))) == 1
+        process.send_signal(number)
+    ends = time.monotonic() + 20
+    while list(tmp_path.iterdir()) and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_program_finds_the_tools_of_the_system(

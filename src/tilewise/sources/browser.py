@@ -7,17 +7,16 @@ import os
 import re
 import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tilewise.errors import MissingExtraError, SourceError
 from tilewise.sources.processes import family_bytes
-from tilewise.sources.program import find_program
+from tilewise.sources.program import find_program, passing_folder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
@@ -227,17 +226,16 @@ def _short(folder: Path) -> Iterator[Path]:
     if len(os.fsencode(folder)) <= MOST_FOLDER_BYTES:
         yield folder
         return
-    try:
-        room = tempfile.TemporaryDirectory(prefix="tw-", dir=SHORT)
-    except OSError as err:
-        raise SourceError(
-            f"the folder for temporary files, {folder.parent}, has too long a path for Chromium, "
-            f"and a link to it in {SHORT} cannot be made ({err.strerror}); set TMPDIR to a folder "
-            "with a shorter path."
-        ) from err
-    with room as place:
-        link = Path(place, "t")
-        link.symlink_to(folder)
+    with ExitStack() as stack:
+        try:
+            link = stack.enter_context(passing_folder("tw-", SHORT)) / "t"
+            link.symlink_to(folder)
+        except OSError as err:
+            raise SourceError(
+                f"the folder for temporary files, {folder.parent}, has too long a path for "
+                f"Chromium, and a link to it in {SHORT} cannot be made ({err.strerror}); set "
+                "TMPDIR to a folder with a shorter path."
+            ) from err
         yield link
 
 

@@ -27,6 +27,12 @@ _MOST_WAITING: Final = 3  # guard.MOST_WAITING, which only that program imports
 _GRACE_S: Final = 10.0
 _OUTPUT_BYTES: Final = 4000
 _LITTLE_ROOM: Final = 16 << 20
+_SWEEP: Final = """read -r _
+for pause in 1 1 2 5; do
+    sleep "$pause"  # for what still ends and writes
+    rm -rf -- "$1"
+    [ -e "$1" ] || exit
+done"""
 _PASSED_ON: Final = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "FONTCONFIG_FILE", "FONTCONFIG_PATH")
 
 
@@ -93,15 +99,41 @@ def find_program(names: Sequence[str], variable: str, install: str) -> str:
 
 
 @contextmanager
-def work_folder(name: str) -> Iterator[Path]:
-    """A temporary folder that is gone afterwards, whatever happens.
+def passing_folder(prefix: str, parent: str | None = None) -> Iterator[Path]:
+    """A temporary folder that is gone afterwards, even if this process is killed.
 
     Raises:
-        SourceError: there is no room for what is written in the ``with`` block.
+        OSError: it cannot be made.
+    """
+    with tempfile.TemporaryDirectory(
+        prefix=prefix, dir=parent, ignore_cleanup_errors=True
+    ) as folder:
+        if os.name != "posix":
+            yield Path(folder)
+            return
+        with subprocess.Popen(
+            ["/bin/sh", "-c", _SWEEP, "sh", folder],
+            stdin=subprocess.PIPE,  # never written to: it closes when this process ends
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as sweeper:
+            try:
+                yield Path(folder)
+            finally:
+                sweeper.kill()
+
+
+@contextmanager
+def work_folder(name: str) -> Iterator[Path]:
+    """A ``passing_folder`` for work on the source of that name.
+
+    Raises:
+        SourceError: there is no room for it, or for what is written in the ``with`` block.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="tilewise-", ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        with passing_folder("tilewise-") as folder:
+            yield folder
     except OSError as err:
         if err.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOENT):
             raise
