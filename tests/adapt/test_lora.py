@@ -20,6 +20,8 @@ from tilewise.adapt.lora import (
     merge,
 )
 from tilewise.errors import ConfigError
+from tilewise.models.ixc2.keys import QUANTISED
+from tilewise.weights.quantised import quantise
 
 BOTH = LoraConfig(rank=2, targets=(*DECODER_TARGETS, *VIT_TARGETS))
 
@@ -179,3 +181,21 @@ def test_adapters_in_float32_learn_beside_a_base_in_bfloat16() -> None:
     assert adapters(net)["decoder.layers.0.mlp.up"].a.dtype == torch.float32
     merge(net)
     torch.testing.assert_close(run(net), out, rtol=0.1, atol=0.5)
+
+
+def test_adapters_learn_on_a_base_in_int8() -> None:
+    net, rules = network("ixc2")
+    net.requires_grad_(False).bfloat16()
+    quantise(net, QUANTISED, "int8")
+    before = run(net)
+    attach(net, LoraConfig(rank=2, dtype=torch.float32), rules)
+    assert torch.equal(run(net), before)
+    stir(net)
+    names = train_only(net, "adapter")
+    run(net).square().mean().backward()
+    learnt = [name for name, p in net.named_parameters() if p.grad is not None]
+    assert learnt == names
+    with pytest.raises(ConfigError, match="quantised"):
+        merge(net)
+    detach(net)
+    assert torch.equal(run(net), before)
