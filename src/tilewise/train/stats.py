@@ -169,4 +169,4 @@ def histogram(values: Sequence[int]) -> Iterator[str]:
     width = max(map(len, names.values()))
     for size, number in counts.items():
         bar = "█" * -(-number * BAR // most)
-        yield f"{names[size]:>{width}} {bar} {number:,}".rstrip()
+        yield f"{names[size]:>{width}} {bar}{' ' if bar else ''}{number:,}"
