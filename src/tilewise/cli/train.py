@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from tilewise.cli.steps import StepLine
     from tilewise.train.config import TrainConfig
 
 
@@ -36,6 +40,13 @@ if TYPE_CHECKING:
     default=None,
     help="Show progress; default: if stderr is a terminal, else a line now and then.",
 )
+@click.option(
+    "--launch",
+    type=click.Choice(["ray"]),
+    help="Start processes that train together; torchrun starts them as well.",
+)
+@click.option("--workers", type=click.IntRange(1), help="With --launch: how many.")
+@click.option("--address", metavar="HOST:PORT", help="A Ray cluster.  [default: this machine]")
 def train(
     recipe: str,
     model: str | None,
@@ -47,11 +58,16 @@ def train(
     show: bool,
     is_list: bool,
     progress: bool | None,
+    launch: str | None,
+    workers: int | None,
+    address: str | None,
 ) -> None:
     """Train a model by RECIPE, or by FILE.py with a function `recipe()` that returns its settings.
 
     The folder --out keeps checkpoints, TensorBoard's log, and in the end the model, which
     `tilewise ask --model` reads. Ctrl-C ends the run with a checkpoint; --resume goes on exactly.
+
+    Several processes train together under `torchrun --nproc-per-node N -m tilewise train ...`.
     """
     if is_list:
         _print_recipes()
@@ -64,7 +80,15 @@ def train(
         return
     if out is None:
         raise click.UsageError("Give a folder for the run (--out).")
-    _train(cfg, out, resume, progress)
+    if launch is None and (workers is not None or address is not None):
+        raise click.UsageError("--workers and --address go with --launch ray.")
+    if launch is None:
+        _train(cfg, out, resume, progress)
+    else:
+        _launch(cfg, out, resume, progress, workers or 1, address)
+    # Of several processes the last to end may be any; that of rank 0 has written the model.
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(f"{out}: trained. Ask it: tilewise ask --model {out} PAGE QUESTION")
 
 
 def _config(
@@ -86,19 +110,68 @@ def _config(
 
 
 def _train(cfg: TrainConfig, out: Path, is_resumed: bool, is_shown: bool | None) -> None:
+    """Train in this process, and in those that were started with it."""
     from tilewise.cli.steps import StepLine
+    from tilewise.train.ranks import is_launched
     from tilewise.train.task import run_training
 
     line = StepLine(is_shown)
+    if not is_launched():
+        with _ending(line, out):
+            run_training(cfg, out, is_resumed=is_resumed, callbacks=[line], say=line.say)
+        return
+    from tilewise.train.parallel import joined
+
+    with joined(cfg.run) as ranks:
+        if ranks.rank:
+            run_training(cfg, out, is_resumed=is_resumed, ranks=ranks)
+            return
+        with _ending(line, out):
+            line.say(f"{ranks.world} processes")
+            run_training(
+                cfg, out, is_resumed=is_resumed, callbacks=[line], say=line.say, ranks=ranks
+            )
+
+
+@contextmanager
+def _ending(line: StepLine, out: Path) -> Iterator[None]:
     try:
-        run_training(cfg, out, is_resumed=is_resumed, callbacks=[line], say=line.say)
+        yield
     except KeyboardInterrupt:
         line.clear()
         click.echo(f"{out}: stopped with a checkpoint; go on with --resume.", err=True)
         raise
     finally:
         line.clear()
-    click.echo(f"{out}: trained. Ask it: tilewise ask --model {out} PAGE QUESTION")
+
+
+def _launch(
+    cfg: TrainConfig,
+    out: Path,
+    is_resumed: bool,
+    is_shown: bool | None,
+    workers: int,
+    address: str | None,
+) -> None:
+    """Have Ray start processes that train together."""
+    from functools import partial
+
+    from tilewise.runners.ray_launch import launch
+
+    run = partial(_train, cfg, out.absolute(), is_resumed, is_shown)
+    launch(
+        run,
+        workers=workers,
+        address=address,
+        has_gpus=_wants_gpus(cfg.run.device),
+        timeout_s=cfg.run.rank_timeout_s,
+    )
+
+
+def _wants_gpus(device: str) -> bool:
+    import torch
+
+    return device != "cpu" and (device != "auto" or torch.cuda.is_available())
 
 
 def _print_recipes() -> None:

@@ -76,8 +76,8 @@ class RayPool:
         """
         if not items:
             return
-        ray = _ray()
-        with _connected(ray, self.address):
+        ray = open_ray()
+        with connected(ray, self.address):
             run = _Run(ray, self, start, items, on_lost)
             try:
                 yield from run.results()
@@ -218,7 +218,7 @@ def _chunks(items: Sequence[Item], size: int) -> Iterator[_Chunk[Item]]:
         first += len(taken)
 
 
-def _ray() -> Any:
+def open_ray() -> Any:
     """Ray, which tells nobody that it is used."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of a change
@@ -233,12 +233,12 @@ def _ray() -> Any:
 
 
 @contextmanager
-def _connected(ray: Any, address: str | None) -> Iterator[None]:
+def connected(ray: Any, address: str | None, *, is_quiet: bool = True) -> Iterator[None]:
     """A connection to a cluster, of its own unless this process has one; no files stay behind."""
     if ray.is_initialized():
         yield
         return
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": not is_quiet, "logging_level": logging.ERROR}
     folder = None
     if address is None:
         folder = tempfile.mkdtemp(prefix="tw-ray-")

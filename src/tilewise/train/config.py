@@ -14,13 +14,15 @@ from tilewise.adapt.freeze import PARTS, Part
 from tilewise.adapt.lora import LoraConfig
 from tilewise.errors import ConfigError
 from tilewise.train.data import DataConfig
+from tilewise.train.distill import TeacherConfig
 from tilewise.train.loop import RunConfig
 from tilewise.train.objectives import Reduction
 from tilewise.train.optim import OptimConfig
 from tilewise.train.schedule import ScheduleConfig
 
 FREE: Final = frozenset(
-    {"run.device", "run.workers", "run.save_every", "run.keep", "run.is_checkpointed", "name"}
+    {f"run.{name}" for name in ("device", "workers", "save_every", "keep", "is_checkpointed")}
+    | {"run.sharding", "run.rank_timeout_s", "name"}
 )
 """Settings that may change when a run is resumed: they do not change what it computes."""
 
@@ -63,12 +65,16 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """A run: ``name`` for people, the model, the data, what is lost, and how it is learned."""
+    """A run: ``name`` for people, the model, the data, what is lost, and how it is learned.
+
+    With a ``teacher`` the model's vision encoder learns from another one, not from answers.
+    """
 
     name: str
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     reduction: Reduction = "mean"
+    teacher: TeacherConfig | None = None
     optim: OptimConfig = field(default_factory=OptimConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     run: RunConfig = field(default_factory=RunConfig)

@@ -29,7 +29,7 @@ from tilewise.nn.decoder import DecoderLayer
 from tilewise.train import checkpoint, sharded
 from tilewise.train.checkpoint import Snapshot
 from tilewise.train.loop import RunConfig
-from tilewise.train.ranks import BATCHES, Learn, Lost, OfRank, Value, of_all, restore
+from tilewise.train.ranks import BATCHES, Learn, Lost, OfRank, Value, by_first, of_all, restore
 
 WAIT_S: Final = 3.0
 """How long a rank that has lost another waits to hear why."""
@@ -37,11 +37,6 @@ WAIT_S: Final = 3.0
 _WHY: Final = "tilewise/why"
 _TOLD: Final = "tilewise/told"
 _LOST: Final = ("gloo", "NCCL", "onnection closed", "onnection reset", "Broken pipe", "imed out")
-
-
-def is_launched() -> bool:
-    """Whether this process was started as one of several, by torchrun or the like."""
-    return {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
 
 
 @contextmanager
@@ -63,7 +58,8 @@ def joined(run: RunConfig) -> Iterator[Together]:
     timeout = timedelta(seconds=run.rank_timeout_s)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
-        dist.init_process_group(backend, timeout=timeout)
+        if not dist.is_initialized():  # Ray has done it by now
+            dist.init_process_group(backend, timeout=timeout)
     except (RuntimeError, ValueError) as err:
         raise TrainingError(
             f"the processes of this run do not find each other ({_first_line(err)}); see that all "
@@ -148,7 +144,7 @@ class Together:
         snapshot = of_all(snapshot, self.gather(own))
         if self._whole is None:
             return sharded.save(folder, snapshot, keep, self)
-        return sharded.by_first(self, lambda: checkpoint.save(folder, snapshot, keep))
+        return by_first(self, lambda: checkpoint.save(folder, snapshot, keep))
 
     def restore(
         self, kept: Path, module: nn.Module, optimiser: torch.optim.Optimizer

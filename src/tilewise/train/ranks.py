@@ -6,17 +6,18 @@ with more or fewer of them than it began with.
 
 from __future__ import annotations
 
+import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from tilewise.errors import TrainingError
+from tilewise.errors import TilewiseError, TrainingError
 from tilewise.train import checkpoint
 from tilewise.train.checkpoint import Snapshot
 
@@ -141,6 +142,25 @@ class Alone:
     def whole(self, module: nn.Module) -> dict[str, Tensor] | None:
         """The network's own tensors."""
         return dict(module.state_dict())
+
+
+def is_launched() -> bool:
+    """Whether this process was started as one of several, by torchrun or the like."""
+    return {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+
+
+def by_first(ranks: Ranks, run: Callable[[], Value]) -> Value:
+    """Let rank 0 do something while the others wait; what it gives or raises is that of all."""
+    made, err = None, None
+    if ranks.rank == 0:
+        try:
+            made = run()
+        except TilewiseError as said:
+            err = said
+    made, err = ranks.gather((made, err))[0]
+    if err is not None:
+        raise err
+    return cast(Value, made)
 
 
 class OfRank(NamedTuple):

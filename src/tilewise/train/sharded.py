@@ -27,7 +27,6 @@ from tilewise.train.checkpoint import Snapshot
 from tilewise.weights.names import listed
 
 Value = TypeVar("Value")
-Made = TypeVar("Made")
 
 
 class Group(Protocol):
@@ -37,20 +36,6 @@ class Group(Protocol):
 
     def gather(self, value: Value) -> list[Value]:
         """Values of all, by rank."""
-
-
-def by_first(group: Group, run: Callable[[], Made]) -> Made:
-    """Let rank 0 do something and wait for it; its error is raised in all ranks."""
-    made, told = None, ""
-    if group.rank == 0:
-        try:
-            made = run()
-        except TrainingError as err:
-            told = str(err)
-    made, told = group.gather((made, told))[0]
-    if told:
-        raise TrainingError(told)
-    return made  # type: ignore[return-value]  # of rank 0, which has it where nothing was told
 
 
 def save(folder: Path, snapshot: Snapshot, keep: int, group: Group) -> Path:

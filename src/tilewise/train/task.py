@@ -7,19 +7,23 @@ from math import ceil
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from tilewise.adapt.freeze import part_of
 from tilewise.errors import ConfigError, TrainingError
+from tilewise.models.internvl.network import InternVL
 from tilewise.models.pack import Pack
 from tilewise.shards.bad import NAME as BAD
 from tilewise.train import checkpoint
 from tilewise.train.config import FREE, TrainConfig, settings
 from tilewise.train.data import open_packs
+from tilewise.train.distill import distillation
 from tilewise.train.export import export
-from tilewise.train.loop import CHECKPOINTS, LOGS, Ranks, Size, Task, Trainer
+from tilewise.train.loop import CHECKPOINTS, LOGS, Objective, Size, Task, Trainer, shared
 from tilewise.train.objectives import Loss, Reduction, loss_weights, packed_loss
+from tilewise.train.ranks import Alone, Ranks, by_first, has_parts
 from tilewise.train.report import Callback, read_losses
-from tilewise.train.start import Reader, open_model
+from tilewise.train.start import Reader, Start, open_model
 
 Said = Callable[[str], None]
 """Told of what a run is about to do, in a few words."""
@@ -81,9 +85,14 @@ def run_training(
         TrainingError: the run cannot start or go on.
         KeyboardInterrupt: it was stopped, and has written a checkpoint.
     """
-    check_out(out, is_resumed=is_resumed)
+    ranks = ranks or Alone()
+    by_first(ranks, lambda: check_out(out, is_resumed=is_resumed))
+    own = shared(cfg.run.accumulation, ranks.world)
     say("opening the model")
-    start = open_model(cfg.model, seed=cfg.run.seed, device=cfg.run.device)
+    device = ranks.device(cfg.run.device)
+    if ranks.world > 1 and cfg.run.sharding == "full":
+        device = "cpu"  # parts go to the GPU, which may have no room for the whole
+    start = open_model(cfg.model, seed=cfg.run.seed, device=device)
     say("opening the data")
     packs = open_packs(
         cfg.data,
@@ -91,13 +100,14 @@ def run_training(
         seed=cfg.run.seed,
         workers=cfg.run.workers,
         out=out,
-        rank=ranks.rank if ranks else 0,
-        world=ranks.world if ranks else 1,
-        accumulation=cfg.run.accumulation,
+        rank=ranks.rank,
+        world=ranks.world,
+        accumulation=own,
     )
     try:
-        steps = total_steps(cfg, packs.steps_per_epoch)
-        torch.manual_seed(cfg.run.seed)
+        each = packs.steps_per_epoch
+        steps = total_steps(cfg, None if each is None else each * ranks.world)
+        torch.manual_seed(cfg.run.seed + ranks.rank)
         task = Task(
             module=start.network,
             part_of=part_of,
@@ -123,10 +133,40 @@ def run_training(
         trainer.train()
     finally:
         packs.close()
-    if ranks is None or ranks.rank == 0:
+    made = _whole(start, cfg, ranks)
+    if made is not None:
         say("writing the model")
-        export(start, out, cfg, losses=read_losses(out / LOGS))
+        export(made, out, cfg, losses=read_losses(out / LOGS))
     return out
+
+
+def _whole(start: Start, cfg: TrainConfig, ranks: Ranks) -> Start | None:
+    """The model in one piece, in rank 0."""
+    if not has_parts(start.network):
+        return start if ranks.rank == 0 else None
+    tensors = ranks.whole(start.network)
+    if tensors is None:
+        return None
+    made = open_model(cfg.model, seed=cfg.run.seed)
+    made.network.load_state_dict(tensors)
+    return made
+
+
+def _learned(
+    start: Start, cfg: TrainConfig
+) -> tuple[nn.Module, Objective[Pack], Callable[[str], str]]:
+    """What learns, what it loses, and the part of a parameter by its name."""
+    is_checkpointed = cfg.run.is_checkpointed
+    if cfg.teacher is None:
+        answers = Answers(start.reader, cfg.reduction, is_checkpointed=is_checkpointed)
+        return start.network, answers, part_of
+    if not isinstance(start.network, InternVL):
+        raise ConfigError(
+            f"{start.folder}: is no InternVL, whose vision encoder alone learns from a teacher; "
+            "give one, or leave out teacher."
+        )
+    distiller = distillation(cfg.teacher, start.network, is_checkpointed=is_checkpointed)
+    return distiller, distiller, distiller.part_of
 
 
 def total_steps(cfg: TrainConfig, steps_per_epoch: int | None) -> int:
@@ -170,8 +210,10 @@ def check_out(out: Path, *, is_resumed: bool) -> None:
             "another folder (--out)."
         )
     if not is_resumed and out.is_dir() and any(out.iterdir()):
-        others = sorted(path.name for path in out.iterdir())
-        if set(others) - {LOGS, CHECKPOINTS, BAD}:
+        stem, _, ending = BAD.partition(".")  # each process has a list of its own
+        lists = {path.name for path in out.glob(f"{stem}*.{ending}")}
+        others = sorted({path.name for path in out.iterdir()} - {LOGS, CHECKPOINTS} - lists)
+        if others:
             raise ConfigError(
                 f"{out}: is not empty (it has {others[0]}); give a new folder for the run (--out)."
             )
