@@ -19,6 +19,7 @@ from tilewise.adapt.freeze import Part
 from tilewise.adapt.lora import LoraConfig
 from tilewise.train.config import ModelConfig, TrainConfig
 from tilewise.train.data import DataConfig
+from tilewise.train.distill import TeacherConfig
 from tilewise.train.loop import RunConfig
 from tilewise.train.optim import OptimConfig
 from tilewise.train.schedule import ScheduleConfig
@@ -42,6 +43,12 @@ NEW_FOLDERS: Final[dict[NewSize, str]] = {
 """Where runs on InternVL2 begin, by size."""
 
 ALL: Final[tuple[Part, ...]] = ("vit", "projector", "decoder")
+
+
+TINY_OPTIM: Final = OptimConfig(lr=1e-3, weight_decay=0.01, factors=(("vit", 0.1),))
+"""Of the tiny models. The vision encoder has a tenth of the rate: white paper is the same large
+number in all of a patch's 588 inputs, so that AdamW's equal steps add up, and at the whole rate
+what it says of a page changes faster than the language model can learn to read it."""
 
 
 def _run(
@@ -214,13 +221,31 @@ def internvl2_2b_coco() -> TrainConfig:
     return replace(cfg, run=replace(cfg.run, accumulation=512))
 
 
+def internvit_distill() -> TrainConfig:
+    """The 300M vision encoder learns from the 6B one, beginning as CLIP: one tile a page.
+
+    Published are the loss, the student's beginning, and that tiles are of 448 px and pages are not
+    cut. Not published are the layers compared, the maps between widths, and the schedule: those
+    here are ours.
+    """
+    return TrainConfig(
+        name="internvit_distill",
+        model=ModelConfig(folder=FOLDERS["2B"], trained=("vit",), drop_path=0.1),
+        data=DataConfig(batch=32, max_tiles=1),
+        teacher=TeacherConfig(folder=FOLDERS["26B"], start="openai/clip-vit-large-patch14-336"),
+        optim=OptimConfig(lr=1e-4, weight_decay=0.05),
+        schedule=ScheduleConfig(epochs=1.0, warmup_share=0.03),
+        run=RunConfig(precision="bfloat16", accumulation=32, is_checkpointed=True),
+    )
+
+
 def internvl_tiny() -> TrainConfig:
     """A tiny InternVL from random weights, for trying things out on a CPU."""
     return TrainConfig(
         name="internvl_tiny",
         model=ModelConfig(folder=tiny_folder("tiny-internvl"), is_random=True, trained=ALL),
         data=DataConfig(batch=4, context=2048, max_tiles=6),
-        optim=OptimConfig(lr=2e-3, weight_decay=0.01),
+        optim=TINY_OPTIM,
         schedule=ScheduleConfig(steps=300, warmup_share=0.05),
         run=RunConfig(save_every=100),
     )

@@ -11,7 +11,7 @@ from typing import Final
 
 from tilewise.adapt.freeze import Part
 from tilewise.adapt.lora import LoraConfig
-from tilewise.recipes.internvl import tiny_folder
+from tilewise.recipes.internvl import TINY_OPTIM, tiny_folder
 from tilewise.train.config import ModelConfig, TrainConfig
 from tilewise.train.data import DataConfig, ResolutionClass
 from tilewise.train.loop import RunConfig
@@ -156,7 +156,7 @@ def ixc2_tiny() -> TrainConfig:
         name="ixc2_tiny",
         model=ModelConfig(folder=tiny_folder("tiny-ixc2"), is_random=True, trained=ALL),
         data=DataConfig(batch=4, context=2048, max_tiles=6),
-        optim=OptimConfig(lr=2e-3, weight_decay=0.01),
+        optim=TINY_OPTIM,
         schedule=ScheduleConfig(steps=300, warmup_share=0.05),
         run=RunConfig(save_every=100),
     )

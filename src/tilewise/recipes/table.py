@@ -39,6 +39,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "internvl2_2b_lora": partial(internvl.internvl2_lora, "2B"),
     "internvl2_4b_lora": partial(internvl.internvl2_lora, "4B"),
     "internvl2_2b_coco": internvl.internvl2_2b_coco,
+    "internvit_distill": internvl.internvit_distill,
     "internvl_tiny": internvl.internvl_tiny,
     "adapt_driving_2b_full": partial(domains.domain_run, "driving"),
     "adapt_driving_temporal_2b_full": partial(domains.domain_run, "driving-temporal"),

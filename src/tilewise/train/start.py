@@ -32,9 +32,6 @@ from tilewise.weights.keymap import KeyRule
 
 Reader = Ixc2Reader | InternVLReader
 
-_LAYER_SCALE: Final = 0.1
-"""Of drawn InternVL vision layers; ``initializer_factor`` of the published configs."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
@@ -110,8 +107,8 @@ def draw(network: nn.Module, seed: int) -> None:
 
     Matrices and tables get normal numbers of a variance of one over their inputs, or over their
     width, which keeps the sizes of what passes at every width (the 0.02 of published configs is
-    that of a width of 2500). The second matrices of Partial LoRA get zeros, norms ones, biases
-    zeros.
+    that of a width of 2500). The second matrices of Partial LoRA get zeros, norms and scales of
+    layers ones, biases zeros.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -123,9 +120,7 @@ def _first_values(name: str, weight: nn.Parameter, generator: torch.Generator) -
     leaf = name.rpartition(".")[2]
     if leaf == "bias" or "lora_b" in name:
         return torch.zeros(weight.shape)
-    if leaf in ("scale", "mlp_scale"):
-        return torch.full(weight.shape, _LAYER_SCALE)
-    if "norm" in name and weight.ndim == 1:
+    if leaf in ("scale", "mlp_scale") or ("norm" in name and weight.ndim == 1):
         return torch.ones(weight.shape)
     return torch.randn(weight.shape, generator=generator) * _inputs(weight) ** -0.5
 
