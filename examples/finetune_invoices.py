@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,13 +16,14 @@ from tilewise import ask, load
 from tilewise.models.reader import Reader
 from tilewise.recipes.internvl import internvl_tiny
 from tilewise.train.config import with_options
+from tilewise.train.report import StepReport
 from tilewise.train.start import open_model
 from tilewise.train.task import run_training
 
 STATES, QUESTION = ("paid", "open", "overdue"), "Is this invoice paid, open or overdue?"
 
 
-def draw(path: Path, rng: Random) -> dict[str, str]:
+def draw(path: Path, rng: Random) -> dict[str, Any]:
     """Draw an invoice with a stamp on it, somewhere; gives its file and what the stamp says."""
     page, state = Image.new("RGB", (224, 224), "white"), rng.choice(STATES)
     pen = ImageDraw.Draw(page)
@@ -35,13 +37,19 @@ def draw(path: Path, rng: Random) -> dict[str, str]:
     return {"image": path.name, "conversations": turns, "state": state}
 
 
-def accuracy(reader: Reader, folder: Path, invoices: list[dict[str, str]]) -> float:
+def accuracy(reader: Reader, folder: Path, invoices: list[dict[str, Any]]) -> float:
     """The share of invoices whose state the reader says."""
     right = 0
     for invoice in invoices:
         said = ask(folder / invoice["image"], QUESTION, model=reader, max_new_tokens=10)
         right += "".join(said) == invoice["state"]
     return right / len(invoices)
+
+
+def tell(step: StepReport) -> None:
+    """Print every 25th step."""
+    if step.step % 25 == 0:
+        print(step.line)
 
 
 def main(folder: Path) -> None:
@@ -52,7 +60,7 @@ def main(folder: Path) -> None:
     cfg = with_options(internvl_tiny(), [f"data.meta={data}", "data.batch=8"])
     before = accuracy(open_model(cfg.model, seed=0).reader, folder, invoices[:40])
     print(f"before: {before:.0%} of 40 new invoices right")
-    out = run_training(cfg, folder / "model", callbacks=[lambda step: print(step.line)])
+    out = run_training(cfg, folder / "model", callbacks=[tell])
     print(f"after: {accuracy(load(out), folder, invoices[:40]):.0%} of them right")
     print(f"tilewise ask --model {out} {folder / '0.png'} '{QUESTION}'")
 
