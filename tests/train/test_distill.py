@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tests.goldens import model_folders
@@ -21,6 +23,7 @@ from tilewise.models.units import Image
 from tilewise.models.vision import begin_as, read_vit
 from tilewise.nn.vit import ViT, ViTConfig
 from tilewise.train.distill import Distiller, TeacherConfig, distillation
+from tilewise.weights.files import CONFIG, WEIGHTS
 
 STUDENT = replace(making.SMALL.vision, layers=3)
 TEACHER = replace(STUDENT, width=12, layers=5, mlp=30, norm="rms", has_qk_norm=True)
@@ -147,3 +150,45 @@ def test_teacher_and_maps_are_made_for_the_student_s_network() -> None:
     assert distiller.vit is network.vit
     names = [name for name, _ in distiller.named_parameters()]
     assert all(map(str.startswith, names, chain(["vit."] * (len(names) - 2), ["maps."] * 2)))
+
+
+def _alone(folder: Path, start: str, config: dict[str, object], to: Path) -> Path:
+    """A folder with some of another's tensors, whose names lose what they start with."""
+    tensors = load_file(folder / WEIGHTS)
+    kept = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+    to.mkdir()
+    save_file(
+        {**kept, **({"text_model.x": torch.ones(1)} if "vision_config" in config else {})},
+        to / WEIGHTS,
+    )
+    (to / CONFIG).write_text(json.dumps(config))
+    return to
+
+
+def test_vision_encoders_published_by_themselves_are_read(tmp_path: Path) -> None:
+    for folder in model_folders("internvl"):
+        data = json.loads((folder / CONFIG).read_text())
+        config = {**data["vision_config"], "model_type": "intern_vit_6b"}
+        alone = read_vit(_alone(folder, "vision_model.", config, tmp_path / folder.name))
+        whole = read_vit(folder)
+        assert alone.cfg == replace(whole.cfg, select_layer=-1)
+        assert all(map(torch.equal, alone.parameters(), whole.parameters()))
+
+
+def test_clip_is_read_as_its_library_names_it(tmp_path: Path) -> None:
+    for folder in ixc2.golden_folders():
+        sizes = read_vit(folder).cfg
+        section = {
+            "image_size": sizes.tile,
+            "patch_size": sizes.patch,
+            "hidden_size": sizes.width,
+            "num_hidden_layers": sizes.layers,
+            "num_attention_heads": sizes.heads,
+            "intermediate_size": sizes.mlp,
+        }
+        config: dict[str, object] = {"model_type": "clip", "vision_config": section}
+        clip = read_vit(_alone(folder, "vit.vision_tower.", config, tmp_path / folder.name))
+        assert all(map(torch.equal, clip.parameters(), read_vit(folder).parameters()))
+        (tmp_path / folder.name / CONFIG).write_text('{"model_type": "clip", "vision_config": {}}')
+        with pytest.raises(ConfigError, match="give CLIP ViT-L/14 as OpenAI published it"):
+            read_vit(tmp_path / folder.name)

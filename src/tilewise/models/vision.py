@@ -1,10 +1,11 @@
-"""A model's vision encoder by itself, read without the rest of the model."""
+"""A vision encoder by itself, read from a model or from files of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from torch import nn
@@ -12,28 +13,80 @@ from torch import nn
 from tilewise.errors import ConfigError, WeightsError
 from tilewise.models.folders import find
 from tilewise.models.internvl.config import read_config as read_internvl
+from tilewise.models.internvl.config import read_vision
+from tilewise.models.internvl.keys import vision_rules
 from tilewise.models.ixc2.config import Ixc2Config
+from tilewise.models.ixc2.keys import rules as ixc2_rules
 from tilewise.models.names import TABLES
 from tilewise.nn.vit import ViT, ViTConfig
 from tilewise.weights.files import TensorFiles, TensorInfo, read_config
-from tilewise.weights.keymap import groups_of, load_weights
+from tilewise.weights.keymap import KeyRule, groups_of, load_weights
 from tilewise.weights.valueless import valueless
 
 _PART: Final = "vit"
+_IXC2_TOWER: Final = "vit.vision_tower."
 
-SIZES: Final[Mapping[str, Callable[[Mapping[str, Any]], ViTConfig]]] = {
-    "internlmxcomposer2": lambda data: Ixc2Config.from_json(data).vision,
-    "internvl_chat": lambda data: read_internvl(data).vision,
-    "internvl": lambda data: read_internvl(data).vision,
+Read = Callable[[Mapping[str, Any]], tuple[ViTConfig, Sequence[KeyRule]]]
+"""Sizes and table of names from a config.json."""
+
+
+def _ixc2(data: Mapping[str, Any]) -> tuple[ViTConfig, Sequence[KeyRule]]:
+    cfg = Ixc2Config.from_json(data)
+    return cfg.vision, ixc2_rules(cfg)
+
+
+def _internvl(data: Mapping[str, Any]) -> tuple[ViTConfig, Sequence[KeyRule]]:
+    return read_internvl(data).vision, TABLES[str(data["model_type"])](data, None)
+
+
+def _internvit(data: Mapping[str, Any]) -> tuple[ViTConfig, Sequence[KeyRule]]:
+    cfg = read_vision(data)
+    return cfg, vision_rules(cfg, "")
+
+
+def _clip(data: Mapping[str, Any]) -> tuple[ViTConfig, Sequence[KeyRule]]:
+    """CLIP as the transformers library names its weights, which IXC2 puts behind a prefix."""
+    section = data.get("vision_config", data)
+    said = {ours: section.get(theirs) for ours, theirs in _CLIP_SIZES.items()}
+    absent = [_CLIP_SIZES[name] for name, value in said.items() if not isinstance(value, int)]
+    if absent or section.get("hidden_act", "quick_gelu") != "quick_gelu":
+        raise ConfigError(
+            f"config.json: {', '.join(absent) or 'hidden_act'} of CLIP's vision_config is missing "
+            "or of a value that is not read; give CLIP ViT-L/14 as OpenAI published it."
+        )
+    cfg = ViTConfig(**cast(Any, said))
+    table = [
+        replace(rule, theirs=tuple(name.removeprefix(_IXC2_TOWER) for name in rule.theirs))
+        for rule in ixc2_rules(Ixc2Config(vision=cfg))
+    ]
+    return cfg, table
+
+
+_CLIP_SIZES: Final = {
+    "tile": "image_size",
+    "patch": "patch_size",
+    "width": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "mlp": "intermediate_size",
 }
-"""Sizes of the vision encoder from a model's config, by its ``model_type``."""
+
+KINDS: Final[Mapping[str, Read]] = {
+    "internlmxcomposer2": _ixc2,
+    "internvl_chat": _internvl,
+    "internvl": _internvl,
+    "intern_vit_6b": _internvit,
+    "clip": _clip,
+    "clip_vision_model": _clip,
+}
+"""What gives a vision encoder, by the ``model_type`` of ``config.json``."""
 
 
 def read_vit(name_or_folder: str | Path, *, dtype: torch.dtype = torch.float32) -> ViT:
-    """The vision encoder of a model; of its files no other tensors are read.
+    """The vision encoder of a folder; no other tensors of its files are read.
 
     Args:
-        name_or_folder: of an InternVL or an InternLM-XComposer2-4KHD.
+        name_or_folder: of an InternVL, an InternLM-XComposer2-4KHD, an InternViT or a CLIP.
         dtype: to have it in.
 
     Raises:
@@ -43,14 +96,14 @@ def read_vit(name_or_folder: str | Path, *, dtype: torch.dtype = torch.float32) 
     folder = find(name_or_folder)
     data = read_config(folder)
     kind = str(data.get("model_type"))
-    if kind not in SIZES:
+    if kind not in KINDS:
         raise ConfigError(
             f"{folder}: a model of the kind {kind!r} gives no vision encoder; those of "
-            f"{', '.join(SIZES)} do."
+            f"{', '.join(KINDS)} do."
         )
-    cfg = SIZES[kind](data)
+    cfg, table = KINDS[kind](data)
     model = valueless(lambda: nn.ModuleDict({_PART: ViT(cfg)}), dtype)
-    rules = [rule for rule in TABLES[kind](data, None) if _is_vision(rule.made)]
+    rules = [rule for rule in table if _is_vision(rule.made)]
     load_weights(model, _Some(folder, rules), rules)
     vit = model[_PART]
     assert isinstance(vit, ViT), "it was made as one"
@@ -60,7 +113,7 @@ def read_vit(name_or_folder: str | Path, *, dtype: torch.dtype = torch.float32) 
 class _Some(TensorFiles):
     """Of a folder's tensors those that a table names."""
 
-    def __init__(self, folder: Path, rules: Any) -> None:
+    def __init__(self, folder: Path, rules: Sequence[KeyRule]) -> None:
         super().__init__(folder)
         groups, _ = groups_of(self.infos, rules)
         named = {name for group in groups for name in group.theirs}

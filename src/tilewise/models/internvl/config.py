@@ -229,6 +229,15 @@ def read_config(data: Mapping[str, Any]) -> InternVLConfig:
     return InternVLConfig.from_json(data)
 
 
+def read_vision(data: Mapping[str, Any]) -> ViTConfig:
+    """Sizes of an InternViT that is published by itself, from its config.json.
+
+    Raises:
+        ConfigError: a field is missing, or of a value that the encoder has not.
+    """
+    return _vision(Fields({"vision_config": data}, "", _ABSENT))
+
+
 def _shared(top: Fields) -> dict[str, Any]:
     """What both forms say in the same way."""
     system = top.data.get("system_message")

@@ -12,6 +12,7 @@ from tilewise.errors import WeightsError
 from tilewise.models.internvl.config import InternVLConfig
 from tilewise.models.key_rules import flat, grouped, joined, parted, same
 from tilewise.nn.decoder import DecoderConfig
+from tilewise.nn.vit import ViTConfig
 from tilewise.weights.files import TensorFiles
 from tilewise.weights.keymap import KeyRule, Tensors
 from tilewise.weights.lora import Adapters, MergedFiles
@@ -64,7 +65,7 @@ def rules(cfg: InternVLConfig, form: NameForm = "official") -> tuple[KeyRule, ..
         form: whose names.
     """
     if form == "official":
-        return (*_vision(cfg), *_projector("mlp1", ("0", "1", "3")), *_language(cfg))
+        return (*vision_rules(cfg.vision), *_projector("mlp1", ("0", "1", "3")), *_language(cfg))
     head = "language_model.lm_head" if form == "native" else "lm_head"
     inner = "language_model.model" if form == "native" else "model.language_model"
     before = "" if form == "native" else "model."
@@ -140,11 +141,12 @@ _STARTS: Final[Mapping[NameForm, str]] = {
 }
 
 
-def _vision(cfg: InternVLConfig) -> list[KeyRule]:
-    at, layer = "vision_model.embeddings", "vision_model.encoder.layers.{i}"
+def vision_rules(cfg: ViTConfig, start: str = "vision_model.") -> list[KeyRule]:
+    """The published names of the vision encoder alone, behind what they start with."""
+    at, layer = f"{start}embeddings", f"{start}encoder.layers.{{i}}"
     table = [
         flat(f"{at}.class_embedding", "vit.cls", 3),
-        _positions(f"{at}.position_embedding", cfg),
+        _positions(f"{at}.position_embedding", cfg.width),
         same(f"{at}.patch_embedding.weight", "vit.patch.weight"),
         same(f"{at}.patch_embedding.bias", "vit.patch.bias"),
         same(f"{layer}.ls1", f"{_VIT}.scale"),
@@ -160,7 +162,7 @@ def _native_vision(cfg: InternVLConfig, tower: str) -> list[KeyRule]:
     at, layer = f"{tower}.embeddings", f"{tower}.encoder.layer.{{i}}"
     table = [
         flat(f"{at}.cls_token", "vit.cls", 3),
-        _positions(f"{at}.position_embeddings", cfg),
+        _positions(f"{at}.position_embeddings", cfg.vision.width),
         same(f"{at}.patch_embeddings.projection.weight", "vit.patch.weight"),
         same(f"{at}.patch_embeddings.projection.bias", "vit.patch.bias"),
         same(f"{layer}.lambda_1", f"{_VIT}.scale"),
@@ -180,12 +182,12 @@ def _vit_parts(layer: str, form: NameForm, leaf: str) -> list[KeyRule]:
     ]
 
 
-def _positions(theirs: str, cfg: InternVLConfig) -> KeyRule:
+def _positions(theirs: str, width: int) -> KeyRule:
     """The table of positions, published with an axis of length one before it."""
     return KeyRule(
         theirs=(theirs,),
         ours="vit.positions",
-        load=lambda value: value.reshape(-1, cfg.vision.width),
+        load=lambda value: value.reshape(-1, width),
         store=lambda value: (value[None],),
     )
 
