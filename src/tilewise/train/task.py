@@ -108,11 +108,12 @@ def run_training(
         each = packs.steps_per_epoch
         steps = total_steps(cfg, None if each is None else each * ranks.world)
         torch.manual_seed(cfg.run.seed + ranks.rank)
+        module, objective, parts = _learned(start, cfg)
         task = Task(
-            module=start.network,
-            part_of=part_of,
+            module=module,
+            part_of=parts,
             batches=packs,
-            objective=Answers(start.reader, cfg.reduction, is_checkpointed=cfg.run.is_checkpointed),
+            objective=objective,
             settings=settings(cfg) | {"schedule.steps": steps},
             free=FREE,
             is_all_saved=cfg.model.is_random,
