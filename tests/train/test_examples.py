@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from tests.goldens import GoldenFile
 from tests.sources.video_making import spelled, video
+from tests.text.training import train_internlm2, train_qwen2
 from tests.train.making import image, internvl, ixc2, missing, said, sample
 from tilewise.errors import ConfigError
 from tilewise.models.pack import IGNORE, Example
@@ -20,8 +22,9 @@ from tilewise.models.units import Image, positions
 from tilewise.records import IMAGE_END, IMAGE_START, Turn
 from tilewise.shards.conversation import Bad, ImageRef, Sample
 from tilewise.text.chat import transcript
+from tilewise.text.labels import labelled
 from tilewise.text.templates import IXC2
-from tilewise.text.tokenizer import load_tokenizer
+from tilewise.text.tokenizer import Tokenizer, load_tokenizer
 from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.grid import fit_page
 from tilewise.train.augment import drawn_limit
@@ -251,6 +254,51 @@ def test_frames_of_a_video_are_drawn_one_from_each_part(tmp_path: Path) -> None:
         assert 10 <= numbers[0] <= numbers[-1] <= 30
     gone = replace(talk, images=(missing(tmp_path),))
     assert refused(example_of(gone, family, cfg)).reason == "missing image"
+
+
+def test_units_of_internvl_unroll_to_the_ids_of_its_labels() -> None:
+    family = FAMILIES["internvl"]
+    talk = sample("<image>Q <image>", "A", "B", "C", images=(image(300, 60), image(20, 20)))
+    example = made(example_of(talk, family, CFG))
+    slots = [len(page.plan) - 2 for page in example.images]
+    found = labelled(talk.turns, family.template, family.tokenizer, family.system, slots=slots)
+    names = ("<img>", "<IMG_CONTEXT>", "</img>")
+    start, slot, stop = (family.tokenizer.id_of(name) or 0 for name in names)
+    ids: list[int] = []
+    for unit in example.units:
+        if isinstance(unit, Image):
+            ids += [start, *[slot] * (len(unit.plan) - 2), stop]
+        else:
+            ids.append(unit)
+    assert tuple(ids) == found.ids
+    assert example.labels == found.labels
+
+
+def travels(tokenizer: Tokenizer) -> bool:
+    again = pickle.loads(pickle.dumps(tokenizer))
+    text = "A page, 第3页 <img> naïve 🙂"
+    return bool(again.encode(text, bos=True) == tokenizer.encode(text, bos=True))
+
+
+@pytest.mark.parametrize("train", [train_qwen2, train_internlm2])
+def test_tokenizers_travel_to_other_processes(tmp_path: Path, train: Callable[..., Path]) -> None:
+    assert travels(load_tokenizer(train(tmp_path), 1_000_000))
+
+
+def test_a_tokenizer_of_one_json_file_travels_too(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    train_qwen2(tmp_path)
+    model = tokenizers.models.BPE.from_file(
+        *(str(tmp_path / n) for n in ("vocab.json", "merges.txt"))
+    )
+    whole = tokenizers.Tokenizer(model)
+    whole.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    whole.decoder = tokenizers.decoders.ByteLevel()
+    whole.add_special_tokens(["<|im_end|>"])
+    for path in files:
+        path.unlink()
+    whole.save(str(tmp_path / "tokenizer.json"))
+    assert travels(load_tokenizer(tmp_path, 1_000_000))
 
 
 def test_a_family_travels_to_other_processes() -> None:

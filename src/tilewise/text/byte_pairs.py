@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tilewise.errors import WeightsError
 from tilewise.text.added import AddedToken, Settings, Splitter, read_object
@@ -82,6 +82,14 @@ class BytePairTokenizer:
     def id_of(self, piece: str) -> int | None:
         """The id of a piece as the files write it, None if there is none."""
         return self._added.get(piece, self._vocabulary.get(piece))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the words that were met, so that it travels to other processes."""
+        return {name: value for name, value in vars(self).items() if name != "_word"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._word = lru_cache(_CACHED_WORDS)(self._encoded)
 
     def _encoded(self, word: str) -> tuple[int, ...]:
         letters = byte_letters()

@@ -24,6 +24,7 @@ from tilewise.train.family import Family, family_of
 from tilewise.train.lengths import lengths_of
 from tilewise.train.mix import Group, Mix, Pick, Weighting
 from tilewise.train.packing import Packer, PackingConfig
+from tilewise.train.transport import slim, whole
 from tilewise.train.workers import Workers
 
 _LOG = logging.getLogger(__name__)
@@ -106,12 +107,12 @@ class Builder:
         self._family, self._seed = family, seed
 
     def __call__(self, pick: Pick) -> Example | Bad:
-        """The example, drawn by the seed and the pick alone."""
+        """The example, drawn by the seed and the pick alone, its pages without their tiles."""
         sample = self._listed[pick.source].data[pick.item]
         if isinstance(sample, Bad):
             return sample
         key = (self._seed, *pick)
-        return example_of(sample, self._family, self._configs[pick.source], key)
+        return slim(example_of(sample, self._family, self._configs[pick.source], key))
 
 
 class Packs:
@@ -210,7 +211,9 @@ class Packs:
             self._given.append(_Given(picks, waiting, self._mix.state()))
             ahead += len(picks)
         given = self._given.popleft()
-        found = [(pick, wait()) for pick, wait in zip(given.picks, given.waiting, strict=True)]
+        found = [
+            (pick, whole(wait())) for pick, wait in zip(given.picks, given.waiting, strict=True)
+        ]
         self._behind = given.behind
         good = [Made(pick, made) for pick, made in found if isinstance(made, Example)]
         self._list().add(*(bad for _, bad in found if isinstance(bad, Bad)), good=len(good))
@@ -354,6 +357,7 @@ def _sized(made: Made) -> tuple[Made, int, int]:
 
 
 def _still_good(found: Example | Bad) -> Example:
+    found = whole(found)
     if isinstance(found, Bad):
         raise DataError(
             f"{found.where} was good when the run was left and is bad now ({found.detail}); bring "
