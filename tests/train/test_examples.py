@@ -288,9 +288,8 @@ def test_tokenizers_travel_to_other_processes(tmp_path: Path, train: Callable[..
 def test_a_tokenizer_of_one_json_file_travels_too(tmp_path: Path) -> None:
     tokenizers = pytest.importorskip("tokenizers")
     train_qwen2(tmp_path)
-    model = tokenizers.models.BPE.from_file(
-        *(str(tmp_path / n) for n in ("vocab.json", "merges.txt"))
-    )
+    files = [tmp_path / "vocab.json", tmp_path / "merges.txt"]
+    model = tokenizers.models.BPE.from_file(*map(str, files))
     whole = tokenizers.Tokenizer(model)
     whole.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     whole.decoder = tokenizers.decoders.ByteLevel()
