@@ -60,6 +60,7 @@ page,1,"A|B, ""C"" *",,,1389.5,,"/paid: required, but not found"
 | lines/Sofa/price |  |  |  | 0.50 |
 
 - Problem: /paid: required, but not found
+- Note: day: the answer '03/04/2025' may be 2025-03-04 or 2025-04-03; say which with "x-date-order"
 - Note: /lines: not found and left out: 'Sofa'
 
 """,

@@ -97,7 +97,9 @@ def _record_table(record: Record) -> str:
         printed = answer.text if answer.is_found else ""
         page = "" if answer.page is None else answer.page
         out += md_row([answer.column, _cell(answer.value), printed, page, sure])
-    lines = [*(f"Problem: {p}" for p in record.problems), *(f"Note: {n}" for n in record.notes)]
+    unread = (f"{a.column}: {a.note}" for a in record.answers if a.is_found and a.note)
+    lines = [f"Problem: {text}" for text in record.problems]
+    lines += [f"Note: {text}" for text in (*unread, *record.notes)]
     if lines:
         out += "\n" + "".join(f"- {_escaped(line)}\n" for line in lines)
     return out + "\n"
