@@ -92,6 +92,20 @@ def test_the_native_config_says_what_the_library_must_not_guess(tmp_path: Path) 
     assert name_form(TensorFiles(tmp_path / "native").infos, tmp_path) == "native"
 
 
+def test_a_random_model_keeps_the_ids_of_its_tokens(tmp_path: Path) -> None:
+    source = official_folder(tmp_path / "source", official_config())
+    native = tmp_path / "native"
+    run(source, native, "--layout", "native")
+    config = read_file(native) | {"image_token_id": 380}
+    del config["test_token_ids"]  # which the published layout has
+    (native / CONFIG).write_text(json.dumps(config))
+    run(native, tmp_path / "back", "--layout", "official")
+    for folder in (native, tmp_path / "back"):
+        tokenizer = load_internvl(folder).tokenizer
+        found = [tokenizer.id_of(name) for name in ("<IMG_CONTEXT>", "<img>", "</box>")]
+        assert found == [380, 378, 386]
+
+
 def test_names_of_a_loaded_native_model_become_those_of_files(tmp_path: Path) -> None:
     source = official_folder(tmp_path / "source", official_config("Qwen2ForCausalLM"))
     run(source, tmp_path / "native", "--layout", "native")
