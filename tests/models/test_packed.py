@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from tests.models.internvl import making as internvl
 from tests.models.ixc2 import making as ixc2
+from tilewise.adapt.freeze import train_only
+from tilewise.adapt.lora import LoraConfig, attach
 from tilewise.models.internvl.model import InternVLReader
 from tilewise.models.internvl.network import InternVL
 from tilewise.models.ixc2.model import Ixc2Reader
@@ -168,6 +170,26 @@ def test_a_step_in_half_precision_goes_the_same_way(kind: str, policy: str) -> N
     found = torch.autograd.grad(total, list(network.parameters()))
     flat, true = (torch.cat([g.flatten().float() for g in some]) for some in (found, wanted))
     assert torch.cosine_similarity(flat, true, dim=0) > 0.99
+
+
+@pytest.mark.parametrize("kind", ["ixc2", "internvl"])
+def test_adapters_learn_alike_with_activations_kept_and_computed_again(kind: str) -> None:
+    reader = MADE[kind]()
+    network, examples = reader.network, _examples(reader)
+    attach(network, LoraConfig(rank=2, dropout=0.1))
+    names = train_only(network, "adapter")
+    for name in names:
+        nn.init.normal_(network.get_parameter(name), std=0.1)
+    network.train()
+
+    def gradients(is_checkpointed: bool) -> tuple[Tensor, ...]:
+        torch.manual_seed(5)
+        total = _total(network, examples, is_checkpointed=is_checkpointed)
+        return torch.autograd.grad(total, list(map(network.get_parameter, names)))
+
+    for one, other in zip(gradients(True), gradients(False), strict=True):
+        torch.testing.assert_close(one, other)
+        assert one.any()
 
 
 def test_positions_of_an_example_do_not_see_another() -> None:

@@ -45,6 +45,14 @@ def test_nothing_to_learn_gives_zero_and_zero_gradients() -> None:
     assert not weight.grad.any()
 
 
+def test_a_second_backward_pass_is_refused_rather_than_wrong() -> None:
+    x, weight, targets, weights = _inputs()
+    total = cross_entropy_sum(x, weight, targets, weights, chunk=4)
+    torch.autograd.grad(2 * total, x, retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(total, x)
+
+
 @pytest.mark.parametrize("is_mixed", [False, True])
 def test_half_precision_is_near(is_mixed: bool) -> None:
     x, weight, targets, weights = _inputs()

@@ -76,8 +76,9 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        grad_x, grad_weight = ctx.saved_tensors
-        scaled = [None if part is None else part * grad for part in (grad_x, grad_weight)]
+        # In place, since a copy of the large one would come on top of all kept activations; torch
+        # then refuses to run this a second time.
+        scaled = [None if part is None else part.mul_(grad) for part in ctx.saved_tensors]
         return (*scaled, None, None, None, None)
 
 
