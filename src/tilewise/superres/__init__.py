@@ -1,0 +1,1 @@
+"""Super-resolution: misaligned zoom pairs, squared deformable alignment, larger pages."""
