@@ -20,18 +20,20 @@ from tilewise.train.report import StepReport
 from tilewise.train.start import open_model
 from tilewise.train.task import run_training
 
-STATES, QUESTION = ("paid", "open", "overdue"), "Is this invoice paid, open or overdue?"
+STAMPS = {"paid": "darkgreen", "open": "darkblue", "overdue": "darkred"}
+QUESTION = "Is this invoice paid, open or overdue?"
 
 
 def draw(path: Path, rng: Random) -> dict[str, Any]:
     """Draw an invoice with a stamp on it, somewhere; gives its file and what the stamp says."""
-    page, state = Image.new("RGB", (224, 224), "white"), rng.choice(STATES)
+    page, state = Image.new("RGB", (224, 112), "white"), rng.choice(list(STAMPS))
     pen = ImageDraw.Draw(page)
-    pen.text((12, 8), f"Invoice {rng.randint(100, 999)}", "black", ImageFont.load_default(22))
-    for line in range(3):
-        pen.text((12, 44 + 20 * line), f"Item {line}   {rng.randint(1, 99)} EUR", "black")
-    at = rng.randint(8, 50), rng.randint(120, 170)
-    pen.text(at, state.upper(), "darkred", ImageFont.load_default(34))
+    pen.text((8, 4), f"Invoice {rng.randint(100, 999)}", "black", ImageFont.load_default(20))
+    pen.text((8, 34), f"Total {rng.randint(1, 9999)}.00 EUR", "black", ImageFont.load_default(14))
+    at, face = (rng.randint(8, 40), rng.randint(54, 62)), ImageFont.load_default(34)
+    left, top, right, bottom = pen.textbbox(at, state.upper(), font=face)
+    pen.rectangle((left - 6, top - 6, right + 6, bottom + 6), STAMPS[state])
+    pen.text(at, state.upper(), "white", face)
     page.save(path)
     turns = [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": state}]
     return {"image": path.name, "conversations": turns, "state": state}
@@ -57,7 +59,8 @@ def main(folder: Path) -> None:
     rng, data = Random(0), folder / "samples.jsonl"
     invoices = [draw(folder / f"{number}.png", rng) for number in range(240)]
     data.write_text("".join(json.dumps(invoice) + "\n" for invoice in invoices[40:]))
-    cfg = with_options(internvl_tiny(), [f"data.meta={data}", "data.batch=8"])
+    said = [f"data.meta={data}", "data.batch=8", "data.max_tiles=2", "schedule.steps=80"]
+    cfg = with_options(internvl_tiny(), said)
     before = accuracy(open_model(cfg.model, seed=0).reader, folder, invoices[:40])
     print(f"before: {before:.0%} of 40 new invoices right")
     out = run_training(cfg, folder / "model", callbacks=[tell])

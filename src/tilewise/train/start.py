@@ -108,7 +108,8 @@ def draw(network: nn.Module, seed: int) -> None:
     Matrices and tables get normal numbers of a variance of one over their inputs, or over their
     width, which keeps the sizes of what passes at every width (the 0.02 of published configs is
     that of a width of 2500). The second matrices of Partial LoRA get zeros, norms and scales of
-    layers ones, biases zeros.
+    layers ones, biases zeros. Filters of patches sum to zero, so that at first even paper says
+    nothing and what is drawn on it stands out.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -122,7 +123,8 @@ def _first_values(name: str, weight: nn.Parameter, generator: torch.Generator) -
         return torch.zeros(weight.shape)
     if leaf in ("scale", "mlp_scale") or ("norm" in name and weight.ndim == 1):
         return torch.ones(weight.shape)
-    return torch.randn(weight.shape, generator=generator) * _inputs(weight) ** -0.5
+    drawn = torch.randn(weight.shape, generator=generator) * _inputs(weight) ** -0.5
+    return drawn - drawn.mean(dim=(1, 2, 3), keepdim=True) if weight.ndim == 4 else drawn
 
 
 def _inputs(weight: torch.Tensor) -> int:
