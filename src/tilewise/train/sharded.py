@@ -9,6 +9,7 @@ opened.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +174,8 @@ def _read(kept: Path, wanted: Mapping[str, Tensor | None]) -> None:
     reader = dcp.HuggingFaceStorageReader(str(kept))
     is_alone = not dist.is_initialized()
     try:
-        _told(lambda: dcp.load(dict(wanted), storage_reader=reader, no_dist=is_alone))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.distributed is disabled")  # it is on purpose
+            _told(lambda: dcp.load(dict(wanted), storage_reader=reader, no_dist=is_alone))
     except (OSError, SafetensorError, ValueError, KeyError) as err:
         raise checkpoint.unread(kept, err) from err
