@@ -35,7 +35,7 @@ from tilewise.weights.room import available_bytes
 
 
 def ask(
-    sources: SourceLike | Sequence[SourceLike],
+    sources: SourceLike | Sequence[SourceLike] | None,
     question: str,
     *,
     model: str | Path | Reader = DEFAULT,
@@ -58,7 +58,7 @@ def ask(
 
     Args:
         sources: one source or a list of them: paths, web addresses, bytes of files,
-            PIL images, arrays.
+            PIL images, arrays. None asks about no page, where the model allows it.
         question: what to ask, in one message.
         model: a name, a folder, or a reader that ``load`` gave.
         dtype, device: what to load the model in and where, as for ``load``.
@@ -89,13 +89,13 @@ def ask(
             stack.enter_context(
                 open_source(item, password=password, web=web, straighten=straighten, video=video)
             )
-            for item in _listed(sources)
+            for item in ([] if sources is None else _listed(sources))
         ]
         reader = model
         if isinstance(reader, str | Path):
             reader = load(reader, dtype=dtype, device=device, progress=progress)
         talks = converse(
-            opened,
+            None if sources is None else opened,
             reader,
             max_tiles=max_tiles,
             pages=pages,
@@ -162,7 +162,7 @@ def ask_schema(
 
 
 def converse(
-    sources: Sequence[Source],
+    sources: Sequence[Source] | None,
     reader: Reader,
     *,
     max_tiles: int | None = None,
@@ -177,14 +177,17 @@ def converse(
     their memory is counted.
 
     Yields:
-        One conversation about all pages, or with ``per_page`` one for each page in turn. Its
-        ``ask`` gives Pieces and an Answer.
+        One conversation about all pages, or about none where ``sources`` is None; with
+        ``per_page`` one for each page in turn. Its ``ask`` gives Pieces and an Answer.
 
     Raises:
         SourceError: no sources, a page that is not there or cannot be decoded.
         PromptError: more pages than the reader's context can hold.
         ConfigError: ``max_tiles`` is below 1, or pages need more memory than there is.
     """
+    if sources is None:
+        yield Conversation(reader, [], [])
+        return
     chosen = places(sources, pages)
     for group in ([place] for place in chosen) if per_page else [chosen]:
         frames = [is_video(source) for source, _ in group]

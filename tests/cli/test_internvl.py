@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from tests.models.internvl.published import official_config, random_tensors
 from tests.sources.video_making import video
 from tests.text.training import train, train_internlm2, train_phi3
+from tilewise import pipeline
 from tilewise.cli.main import main
 from tilewise.models.load import load
 from tilewise.records import Page, Turn
@@ -90,6 +91,26 @@ def test_two_sources_share_the_tiles_and_one_prompt(model: Path, page: Path) -> 
     said = json.loads(ask(model, page, page, "Compare.", "--json", "--max-tiles", 4).stdout)
     assert [one["grid"] for one in said["pages"]] == [[2, 1], [2, 1]]
     assert said["tokens"]["prompt"] > 2 * 3 * TOKENS
+
+
+def test_a_question_can_go_without_pages(model: Path, page: Path) -> None:
+    result = ask(model, "--no-pages", "Hello?", "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said["pages"] == []
+    reader = load(model)
+    assert said["tokens"]["prompt"] == len(reader.prompt([Turn(role="user", text="Hello?")], []))
+    alone = "".join(pipeline.ask(None, "Hello?", model=reader, max_new_tokens=4))
+    assert alone == said["answer"]
+    chat = ask(model, "--no-pages", "--chat", "--json", "Hello?", stdin="And you?\n")
+    assert [json.loads(line)["pages"] for line in chat.stdout.splitlines()] == [[], []]
+
+
+@pytest.mark.parametrize("words", [("page.png", "x?"), ("--per-page", "x?"), ("--out", "-", "x?")])
+def test_no_pages_goes_with_a_question_alone(model: Path, words: tuple[str, ...]) -> None:
+    result = ask(model, "--no-pages", *words)
+    assert result.exit_code == 2
+    assert "--no-pages" in result.stderr
 
 
 def test_each_page_can_be_asked_alone(model: Path, page: Path) -> None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +26,7 @@ from tilewise.cli.structured import (
 )
 from tilewise.cli.video import is_frame_folder, video_options
 from tilewise.cli.web import web_options
+from tilewise.cli.words import STDIN, split_words
 from tilewise.errors import PromptError, SourceError
 from tilewise.records import Answer
 
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from tilewise.sources.web_options import WebOptions
     from tilewise.structured.formats import Format
 
-STDIN: Final = "-"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskOptions:
@@ -53,6 +52,7 @@ class AskOptions:
     max_tiles: int | None
     pages: str | None
     per_page: bool
+    no_pages: bool
     max_new_tokens: int | None
     temperature: float
     top_p: float
@@ -93,6 +93,7 @@ class AskOptions:
 @click.option("--max-tiles", type=click.IntRange(min=1), help="Tile budget of all pages together.")
 @click.option("--pages", metavar="RANGE", help="Pages of each source, e.g. 1-3,7.  [default: all]")
 @click.option("--per-page", is_flag=True, help="Answer for each page on its own.")
+@click.option("--no-pages", is_flag=True, help="Ask QUESTION alone, of a model that allows it.")
 @click.option("--max-new-tokens", type=click.IntRange(min=1), help="Where to cut the answer.")
 @click.option("--temperature", type=float, default=0.0, help="Above 0: draw at random.")
 @click.option("--top-p", type=float, default=1.0, help="Draw from this share of probability.")
@@ -124,55 +125,24 @@ def ask(words: tuple[str, ...], **options: Any) -> None:
     settings = AskOptions(**check_shape(options))
     names = words if settings.schema else words[:-1] or words
     several = [name for name in names if not is_frame_folder(name, settings.video)]
+    several = [] if settings.no_pages else several
     if folder.out is not None or folder.question or needs_out(several):
         given: dict[str, object] = {"--chat": settings.chat, "--draw": settings.draw}
+        given |= {"--no-pages": settings.no_pages}
         given |= {"--json": settings.as_json, "--format": settings.shape in ("md", "csv")}
         refused = [name for name, value in given.items() if value]
         make = partial(_asking, settings)
         ask_many(words, folder, make, refused, settings.progress, settings.schema)
         return
     if settings.schema is not None:
+        if settings.no_pages:
+            raise click.UsageError("--schema and --no-pages exclude each other; leave one out.")
         ask_by_schema(words, settings)
         return
-    sources, question = _split(words, settings)
+    sources, question = split_words(words, settings)
     if settings.draw is not None:
         check_picture_path(settings.draw)
     _run(sources, question, settings)
-
-
-def _split(words: tuple[str, ...], settings: AskOptions) -> tuple[list[str], str | None]:
-    """Tell sources from the question, which is the last word."""
-    *names, last = words
-    is_source = last == STDIN or _exists(last) or _is_url(last)
-    is_source = is_source or is_frame_folder(last, settings.video)
-    if settings.chat and (not names or is_source):
-        names, question = list(words), None
-    else:
-        question = last
-    if not names:
-        raise click.UsageError(f"There is one argument, {last!r}; give SOURCES and a QUESTION.")
-    if question is not None and is_source:
-        raise click.UsageError(
-            f"The last argument, {last!r}, is a source; put a QUESTION after it."
-        )
-    if settings.chat and settings.per_page:
-        raise click.UsageError("--chat and --per-page exclude each other; leave one out.")
-    if names.count(STDIN) > 1 or (settings.chat and STDIN in names):
-        raise click.UsageError("Standard input can be read once: as one source or by --chat.")
-    return names, question
-
-
-def _exists(name: str) -> bool:
-    """Whether there is a file, pipe or device of that name."""
-    try:
-        return Path(name).exists() and not Path(name).is_dir()
-    except (OSError, ValueError):  # longer than a path may be, or with a zero byte
-        return False
-
-
-def _is_url(name: str) -> bool:
-    """Whether it is a web address and no question."""
-    return name.startswith(("http://", "https://", "data:")) and " " not in name
 
 
 def _run(names: list[str], question: str | None, settings: AskOptions) -> None:
@@ -210,7 +180,7 @@ def _ask_opened(
     use_threads(settings.threads)
     count = len(places(opened, settings.pages)) if settings.per_page else 1
     talks = converse(
-        opened,
+        None if settings.no_pages else opened,
         load(
             settings.model or DEFAULT,
             dtype=settings.dtype,

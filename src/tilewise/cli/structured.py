@@ -112,7 +112,8 @@ def ask_by_schema(words: Sequence[str], settings: AskOptions) -> None:
     Ends with exit status 1 if a record is not valid for the schema; what is missing is told on
     stderr, and the records are printed all the same.
     """
-    from tilewise.cli.ask import STDIN, open_named
+    from tilewise.cli.ask import open_named
+    from tilewise.cli.words import STDIN
     from tilewise.structured.form import read_form
 
     assert settings.schema is not None
@@ -142,7 +143,7 @@ def ask_by_schema(words: Sequence[str], settings: AskOptions) -> None:
 
 def _check_sources(words: Sequence[str]) -> None:
     """With a schema all words are sources; a question among them is a slip."""
-    from tilewise.cli.ask import STDIN
+    from tilewise.cli.words import STDIN
 
     last = words[-1]
     if last != STDIN and ":" not in last and " " in last and not _exists(last):
