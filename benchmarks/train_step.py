@@ -73,6 +73,7 @@ def main(words: Sequence[str] | None = None) -> None:
             kept = "computed again" if is_checkpointed else "kept"
             ratio = float(np.median(theirs) / np.median(ours))
             rows.append([name, kept, spread(ours), spread(theirs), f"{ratio:.2f} x"])
+            print(*rows[-1], file=sys.stderr, flush=True)
             if abs(losses[0] / losses[1] - 1) > 1e-3:
                 odd.append(f"{name}, {kept}: {losses[0]:.5f} and {losses[1]:.5f}")
         positions = batch["input_ids"].numel()
