@@ -232,7 +232,10 @@ def internvit_distill() -> TrainConfig:
         name="internvit_distill",
         model=ModelConfig(folder=FOLDERS["2B"], trained=("vit",), drop_path=0.1),
         data=DataConfig(batch=32, max_tiles=1),
-        teacher=TeacherConfig(folder=FOLDERS["26B"], start="openai/clip-vit-large-patch14-336"),
+        teacher=TeacherConfig(
+            folder="OpenGVLab/InternViT-6B-448px-V1-5",
+            start="openai/clip-vit-large-patch14-336",
+        ),
         optim=OptimConfig(lr=1e-4, weight_decay=0.05),
         schedule=ScheduleConfig(epochs=1.0, warmup_share=0.03),
         run=RunConfig(precision="bfloat16", accumulation=32, is_checkpointed=True),
