@@ -104,7 +104,7 @@ def run(name: str, folder: Path) -> dict[str, Any]:
 
 
 def _config(name: str, data: Path, base: Path) -> TrainConfig:
-    options = [f"data.meta={data}", "data.batch=8", "data.max_tiles=4", "schedule.steps=200"]
+    options = [f"data.meta={data}", "data.batch=8", "data.max_tiles=4", "schedule.steps=300"]
     if name.endswith("_lora"):
         options += [
             "model.is_random=false",
