@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -67,7 +67,7 @@ class Setting(NamedTuple):
     cols: int = 6
 
     @property
-    def keywords(self) -> dict[str, int]:
+    def keywords(self) -> dict[str, Any]:
         """The settings that a convolution takes."""
         return {n: getattr(self, n) for n in ("stride", "padding", "dilation", "groups")}
 

@@ -250,7 +250,8 @@ def weighted_rows(table: Tensor, index: Tensor, share: Tensor) -> Tensor:
     found = F.embedding_bag(index, table.detach(), per_sample_weights=share, mode="sum")
     if not table.requires_grad:
         return found
-    return _WithTable.apply(found, table, index, share.detach())
+    attach: Any = _WithTable.apply
+    return attach(found, table, index, share.detach())
 
 
 class _WithTable(torch.autograd.Function):

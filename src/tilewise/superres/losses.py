@@ -1,0 +1,223 @@
+"""What SDAN learns from: enlarged images that lie on their targets, offsets told by a probe.
+
+Source: SDAN's training code for the two terms, the border and their weights; the switches beside
+them are our own, for pairs of users' cameras.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tilewise.errors import ConfigError, TrainingError
+from tilewise.superres.sdan import Enlarged, Sdan, reference_of
+
+EPS: Final = 1e-12
+"""Under the root, which makes the absolute value smooth at 0."""
+
+EDGE: Final = 10.0
+"""How fast a step of brightness (0 to 1) frees the offsets of staying smooth across it."""
+
+POOL: Final = 8
+"""Pixels of the input that are averaged before colours are compared, more than pairs are off."""
+
+RIDGE: Final = 1e-3
+"""How hard the colour match is held to no change; it decides where a crop has one colour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdanLossConfig:
+    """Weights of the terms, and switches.
+
+    ``border`` is cut from all sides, in target pixels. ``image`` and ``probe`` weigh the two
+    published terms; ``image`` of 0 trains the offsets alone, as a warm-up does. ``smoothness``
+    weighs how the offsets vary, less across edges. ``dropout`` is the share of samples that are
+    shown their own input as reference, as there is no other when images are enlarged; their image
+    term weighs ``unaligned``, unless the pair knows a target that lies on the input: one that lies
+    elsewhere teaches blur. ``has_colour_match`` maps the target's colours to the input's.
+    """
+
+    border: int = 32
+    image: float = 1.0
+    probe: float = 1.0
+    smoothness: float = 0.01
+    dropout: float = 0.25
+    unaligned: float = 0.0
+    has_colour_match: bool = True
+
+    def __post_init__(self) -> None:
+        weights = (self.image, self.probe, self.smoothness, self.unaligned, self.border)
+        if min(weights) < 0 or not 0 <= self.dropout <= 1:
+            raise ConfigError(
+                f"the loss has border {self.border} px, image {self.image}, probe {self.probe}, "
+                f"smoothness {self.smoothness}, unaligned {self.unaligned}, dropout "
+                f"{self.dropout}; 0 or more, and dropout of 0 to 1, are allowed."
+            )
+
+
+PUBLISHED: Final = SdanLossConfig(smoothness=0.0, dropout=0.0, has_colour_match=False)
+"""The loss that the authors trained with."""
+
+
+class Pairs(NamedTuple):
+    """A batch: inputs (b, channels, h, w) and targets (b, 3, scale * h, scale * w), 0 to 1.
+
+    ``own`` is the input in RGB, (b, 3, h, w): the input itself, or its mosaic with colours filled
+    in. ``aligned`` is the target as it would lie on the input, which made-up pairs alone know.
+    """
+
+    x: Tensor
+    target: Tensor
+    own: Tensor
+    aligned: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdanLoss:
+    """The weighted terms of a batch, and how far its windows moved, in input pixels."""
+
+    terms: dict[str, Tensor]
+    mean_offset: Tensor
+    max_offset: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """What is learned from."""
+        return torch.stack(list(self.terms.values())).sum()
+
+    def check(self) -> None:
+        """Raise if a term is no number.
+
+        Raises:
+            TrainingError: names the term.
+        """
+        odd = [name for name, term in self.terms.items() if not bool(term.isfinite())]
+        if odd:
+            raise TrainingError(
+                f"the loss term {' and '.join(odd)} is no number, with offsets up to "
+                f"{float(self.max_offset):.3g} px; lower the learning rate, of the offsets first, "
+                "or bound them by max_offset."
+            )
+
+
+def pairs_loss(network: Sdan, pairs: Pairs, cfg: SdanLossConfig, drops: Tensor) -> SdanLoss:
+    """Run a batch and tell what it loses.
+
+    Args:
+        network: with or without alignment; without, the image term alone is there.
+        pairs: the batch.
+        cfg: weights and switches.
+        drops: (b,), which samples are shown their own input as reference, see ``drawn_drops``.
+
+    Raises:
+        ConfigError: nothing is left within the border.
+    """
+    x, target, own, aligned = pairs
+    if cfg.has_colour_match:
+        target = colour_matched(target, own)
+        aligned = None if aligned is None else colour_matched(aligned, own)
+    if network.align is None:
+        return pair_terms(network(x), target, target, own, cfg)
+    drops = drops.view(-1, 1, 1, 1)
+    reference = torch.where(drops, own, reference_of(target, *own.shape[-2:]))
+    weight = torch.ones_like(drops, dtype=own.dtype)
+    if aligned is None:
+        weight = torch.where(drops, cfg.unaligned, weight)
+    else:
+        target = torch.where(drops, aligned, target)
+    return pair_terms(network(x, reference), target, reference, own, cfg, weight)
+
+
+def drawn_drops(count: int, cfg: SdanLossConfig, generator: torch.Generator) -> Tensor:
+    """Which of ``count`` samples lose their reference, (count,) of bool, on the CPU."""
+    return torch.rand(count, generator=generator) < cfg.dropout
+
+
+def pair_terms(
+    made: Enlarged,
+    target: Tensor,
+    reference: Tensor,
+    own: Tensor,
+    cfg: SdanLossConfig,
+    weight: Tensor | float = 1.0,
+) -> SdanLoss:
+    """The terms of what the network made.
+
+    Args:
+        made: of a batch.
+        target: (b, 3, scale * h, scale * w).
+        reference: what the probe should tell, (b, 3, h, w).
+        own: the input in RGB, whose edges let the offsets jump, (b, 3, h, w).
+        cfg: weights and the border.
+        weight: of each sample in the image term, (b, 1, 1, 1).
+
+    Raises:
+        ConfigError: nothing is left within the border.
+    """
+    scale = target.shape[-1] // own.shape[-1]
+    wide, narrow = cfg.border, -(-cfg.border // scale)
+    if min(own.shape[-2:]) <= 2 * narrow:
+        raise ConfigError(
+            f"input crops are {own.shape[-1]}x{own.shape[-2]} px and the loss cuts {narrow} px "
+            "from each side; take larger crops or a smaller border."
+        )
+    off = _cut(distance(made.image, target), wide) * weight
+    none = off.new_zeros(())
+    if made.offset is None or made.probe is None or made.mask is None:
+        terms = {"image": cfg.image * off.mean()}
+        return SdanLoss(terms=terms, mean_offset=none, max_offset=none)
+    mask = F.interpolate(made.mask, scale_factor=scale, mode="nearest")
+    probe = _cut(distance(made.probe, reference) * made.mask, narrow)
+    terms = {
+        "image": cfg.image * (off * _cut(mask, wide)).mean(),
+        "probe": cfg.probe * probe.mean(),
+    }
+    if cfg.smoothness:
+        rough = roughness(_cut(made.offset, narrow), _cut(own, narrow))
+        terms["smoothness"] = cfg.smoothness * rough
+    lengths = made.offset.detach().unflatten(1, (-1, 2)).norm(dim=2)
+    return SdanLoss(terms=terms, mean_offset=lengths.mean(), max_offset=lengths.max())
+
+
+def distance(a: Tensor, b: Tensor) -> Tensor:
+    """The absolute difference, smooth at 0."""
+    return torch.sqrt((a - b).square() + EPS)
+
+
+def roughness(offset: Tensor, image: Tensor) -> Tensor:
+    """Mean change of offsets from pixel to pixel, less where the image changes too.
+
+    Shape: offset (b, n, h, w), image (b, c, h, w) -> ()
+    """
+    parts = []
+    for axis in (-2, -1):
+        step = image.diff(dim=axis).abs().mean(1, keepdim=True)
+        change = offset.diff(dim=axis).abs() * torch.exp(-EDGE * step)
+        parts.append(change.mean() if change.numel() else change.sum())
+    return torch.stack(parts).sum()
+
+
+@torch.no_grad()
+def colour_matched(target: Tensor, own: Tensor) -> Tensor:
+    """The target in the colours of the input: an affine map for each sample, by least squares.
+
+    Both are averaged over blocks first, so that what does not lie on each other counts little.
+
+    Shape: target (b, 3, scale * h, scale * w), own (b, 3, h, w) -> the target's
+    """
+    size = (max(1, own.shape[-2] // POOL), max(1, own.shape[-1] // POOL))
+    theirs, ours = (F.adaptive_avg_pool2d(t.float(), size).flatten(2).mT for t in (target, own))
+    known = F.pad(theirs, (0, 1), value=1.0)  # b n 4
+    still = torch.eye(4, 3, device=own.device)
+    hold = RIDGE * known.shape[1] * torch.eye(4, device=own.device)
+    change = torch.linalg.solve(known.mT @ known + hold, known.mT @ (ours - known @ still))
+    change = (change + still).to(target.dtype)  # b 4 3
+    return torch.einsum("bchw,bcd->bdhw", target, change[:, :3]) + change[:, 3, :, None, None]
+
+
+def _cut(x: Tensor, border: int) -> Tensor:
+    return x[..., border : x.shape[-2] - border, border : x.shape[-1] - border]
