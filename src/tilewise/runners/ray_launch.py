@@ -7,10 +7,13 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tilewise.errors import ConfigError, MissingExtraError, TilewiseError, TrainingError
 from tilewise.runners.ray_pool import connected, open_ray
+
+START_S: Final = 600.0
+"""Longest that processes take to start; on a busy machine the import of torch takes a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,20 @@ def launch(
                 _Rank(os.getcwd(), run),  # noqa: PTH109
                 torch_config=torch.TorchConfig(backend=backend, timeout_s=timeout_s),
                 scaling_config=train.ScalingConfig(num_workers=workers, use_gpu=has_gpus),
-                run_config=train.RunConfig(storage_path=folder, name="run"),
+                run_config=train.RunConfig(
+                    storage_path=folder, name="run", failure_config=_no_retries(train)
+                ),
             )
             _fit(trainer)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _no_retries(train: Any) -> Any:
+    """A run that fails ends; going on is the user's --resume."""
+    return train.FailureConfig(
+        max_failures=0, controller_failure_limit=0, max_preemption_failures=0
+    )
 
 
 def _fit(trainer: Any) -> None:
@@ -107,6 +119,7 @@ def _check_room(ray: Any, workers: int, has_gpus: bool) -> None:
 def _parts() -> tuple[Any, Any]:
     """Ray Train and its part for torch."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(START_S))
     try:
         import ray.train  # noqa: PLC0415 - an extra
         import ray.train.torch  # noqa: PLC0415
