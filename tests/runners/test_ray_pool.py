@@ -20,6 +20,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from tilewise.errors import ConfigError, MissingExtraError, WeightsError
+from tilewise.runners import ray_pool
 from tilewise.runners.ray_pool import RayPool
 from tilewise.runners.work import Work
 
@@ -33,12 +34,13 @@ class Doubling:
     """Gives each item twice, with a trace of it in a folder; some items kill their process.
 
     ``deadly``: items that kill it whenever they are worked on. ``once``: only the first time.
+    ``processes``: how many must have begun before one goes on, for a minute at most.
     """
 
     traces: Path
     deadly: tuple[int, ...] = ()
     once: tuple[int, ...] = ()
-    pause_s: float = 0.0
+    processes: int = 1
 
     def __call__(self) -> Work[int, str]:
         return self.work
@@ -50,8 +52,14 @@ class Doubling:
             trace.touch()
             if item in self.deadly or (item in self.once and is_first):
                 os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(self.pause_s)
+            ends = time.monotonic() + 60
+            while len(self.seen()) < self.processes and time.monotonic() < ends:
+                time.sleep(0.05)
             yield from (f"{item}a", f"{item}b")
+
+    def seen(self) -> set[str]:
+        """Processes that have begun."""
+        return {trace.name.split("-")[1] for trace in self.traces.iterdir()}
 
 
 @dataclass(frozen=True)
@@ -73,9 +81,7 @@ def doubled(count: int) -> list[str]:
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     """Ray on this machine, with two processors, whatever there are."""
-    import ray
-
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray = ray_pool.open_ray()
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     yield ray
     ray.shutdown()
@@ -87,9 +93,9 @@ class TestOneMachine:
     pytestmark: ClassVar = [*needs_ray, quiet]
 
     def test_results_are_in_order(self, ray: Any, tmp_path: Path) -> None:
-        pool = RayPool(chunk=3)
-        assert list(pool(Doubling(tmp_path), range(20), lost)) == doubled(20)
-        assert len({x.name.split("-")[1] for x in tmp_path.iterdir()}) == 2
+        start = Doubling(tmp_path, processes=2)
+        assert list(RayPool(chunk=3)(start, range(20), lost)) == doubled(20)
+        assert len(start.seen()) == 2
 
     def test_items_of_lost_processes_are_run_again(self, ray: Any, tmp_path: Path) -> None:
         start = Doubling(tmp_path, once=(2, 3, 11))
@@ -122,11 +128,13 @@ class TestCommand:
             ImageDraw.Draw(image).text((30, 60), f"Order {number}", "black", font)
             image.save(tmp_path / f"{number}.png")
         lines = []
+        temporary = tempfile.mkdtemp()  # short: Ray's sockets lie deep inside
         for runner in ("local", "ray"):
             words = ["ask", "*.png", "What is the title?", "--out", f"{runner}.jsonl"]
             done = subprocess.run(
                 [sys.executable, "-m", "tilewise", *words, "--runner", runner, "--threads", "1"],
                 cwd=tmp_path,
+                env={**os.environ, "TMPDIR": temporary},
                 capture_output=True,
                 text=True,
                 check=False,
@@ -137,7 +145,7 @@ class TestCommand:
             text = (tmp_path / f"{runner}.jsonl").read_text(encoding="utf-8")
             lines.append([json.loads(line) | {"seconds": None} for line in text.splitlines()])
         assert lines[0] == lines[1]
-        assert not list(Path(tempfile.gettempdir()).glob("tw-ray-*"))
+        Path(temporary).rmdir()  # it is empty
 
 
 class TestTwoNodes:
@@ -166,3 +174,12 @@ def test_a_missing_ray_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'tilewise\[ray\]'"):
         list(RayPool()(Unstartable(), [1], lost))
+
+
+def test_a_long_path_of_temporary_files_is_left_for_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/short")
+    assert ray_pool.short_place() == "/short"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("x" * 30)))
+    assert ray_pool.short_place() == "/tmp"

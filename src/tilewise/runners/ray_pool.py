@@ -25,6 +25,10 @@ LOCAL: Final = "local"
 CHUNK: Final = 4
 """Items sent to a process at a time, unless another number is given."""
 
+MOST_PLACE_BYTES: Final = 21
+"""Longest path of a folder for temporary files: Ray adds 82 bytes to make the path of a socket,
+which may have 103 on macOS and 107 on Linux."""
+
 WAIT_S: Final = 5.0
 """How long one look at what is under way takes at most."""
 
@@ -222,6 +226,7 @@ def open_ray() -> Any:
     """Ray, which tells nobody that it is used."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of a change
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else its processes give way to all others
     try:
         import ray  # noqa: PLC0415 - an extra
         import ray.exceptions  # noqa: PLC0415
@@ -241,7 +246,7 @@ def connected(ray: Any, address: str | None, *, is_quiet: bool = True) -> Iterat
     quiet: dict[str, Any] = {"log_to_driver": not is_quiet, "logging_level": logging.ERROR}
     folder = None
     if address is None:
-        folder = tempfile.mkdtemp(prefix="tw-ray-")
+        folder = tempfile.mkdtemp(prefix="tw-ray-", dir=short_place())
         quiet |= {"include_dashboard": False, "_temp_dir": folder}
     try:
         try:
@@ -258,3 +263,9 @@ def connected(ray: Any, address: str | None, *, is_quiet: bool = True) -> Iterat
         ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def short_place() -> str:
+    """The folder for temporary files, or where its path is too long for Ray's sockets, /tmp."""
+    place = tempfile.gettempdir()
+    return place if len(os.fsencode(place)) <= MOST_PLACE_BYTES else "/tmp"
