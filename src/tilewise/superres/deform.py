@@ -62,8 +62,9 @@ def squared_deform_conv2d(
         attrs = _onnx_attrs(kernel, stride, padding, dilation, groups, 1)
         return _onnx_deform_conv(x, weight, moved, bias, None, attrs)
     reach = dilation * (kernel - 1)  # how far a window that touches the image may begin before it
-    x = x.contiguous(memory_format=torch.channels_last)
-    full = F.conv2d(x, weight, padding=reach, dilation=dilation, groups=groups)
+    # Padded here: on CPUs, padding of 2 in the convolution makes its gradients three times slower.
+    wide = F.pad(x.contiguous(memory_format=torch.channels_last), (reach,) * 4)
+    full = F.conv2d(wide, weight, dilation=dilation, groups=groups)
     y, xx = _window_starts(offset, stride, padding)
     down, right = _exact(offset).unbind(1)
     index, share = _corners(y + down + reach, xx + right + reach, *full.shape[-2:])

@@ -25,8 +25,12 @@ EDGE: Final = 10.0
 POOL: Final = 8
 """Pixels of the input that are averaged before colours are compared, more than pairs are off."""
 
-RIDGE: Final = 1e-3
-"""How hard the colour match is held to no change; it decides where a crop has one colour."""
+HOLD: Final = 1e-2
+"""Variance with which a colour's gain is held to the ratio of the means.
+
+On crops of 48 px of six pairs, contrast came out at 0.95 to 1.09 of what it should be with it, at
+0.88 to 1.10 without, and at 0.80 to 1.08 by least squares; errors of colour were least with it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,20 +207,21 @@ def roughness(offset: Tensor, image: Tensor) -> Tensor:
 
 @torch.no_grad()
 def colour_matched(target: Tensor, own: Tensor) -> Tensor:
-    """The target in the colours of the input: an affine map for each sample, by least squares.
+    """The target in the colours of the input: a gain and a shift for each sample and channel.
 
-    Both are averaged over blocks first, so that what does not lie on each other counts little.
+    They match mean and spread of averages over blocks. Least squares between the two pictures
+    would not do: what does not lie on each other is not alike, and contrast would be lost by it.
 
     Shape: target (b, 3, scale * h, scale * w), own (b, 3, h, w) -> the target's
     """
     size = (max(1, own.shape[-2] // POOL), max(1, own.shape[-1] // POOL))
-    theirs, ours = (F.adaptive_avg_pool2d(t.float(), size).flatten(2).mT for t in (target, own))
-    known = F.pad(theirs, (0, 1), value=1.0)  # b n 4
-    still = torch.eye(4, 3, device=own.device)
-    hold = RIDGE * known.shape[1] * torch.eye(4, device=own.device)
-    change = torch.linalg.solve(known.mT @ known + hold, known.mT @ (ours - known @ still))
-    change = (change + still).to(target.dtype)  # b 4 3
-    return torch.einsum("bchw,bcd->bdhw", target, change[:, :3]) + change[:, 3, :, None, None]
+    theirs, ours = (F.adaptive_avg_pool2d(t.float(), size).flatten(2) for t in (target, own))
+    mean, wanted = theirs.mean(2), ours.mean(2)
+    exposure = (wanted / mean.clamp(min=1e-3)).clamp(0.25, 4)
+    spread, wanted_spread = (t.var(2, unbiased=False) for t in (theirs, ours))
+    gain = torch.sqrt((wanted_spread + HOLD * exposure.square()) / (spread + HOLD))
+    shift = wanted - gain * mean
+    return target * gain.to(target)[..., None, None] + shift.to(target)[..., None, None]
 
 
 def _cut(x: Tensor, border: int) -> Tensor:
