@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -192,6 +193,8 @@ def test_bfloat16_rounds_products_and_keeps_weights_in_float32(tmp_path: Path) -
 
 
 def test_settings_that_cannot_hold_are_refused() -> None:
-    for wrong in ({"accumulation": 0}, {"save_every": 0}, {"keep": 0}, {"workers": -1}):
+    cases: tuple[dict[str, Any], ...]
+    cases = ({"accumulation": 0}, {"save_every": 0}, {"keep": 0}, {"workers": -1})
+    for wrong in cases:
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             RunConfig(**wrong)

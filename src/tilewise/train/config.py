@@ -6,7 +6,7 @@ import json
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -194,7 +194,7 @@ def _as(kind: Any, value: Any, name: str) -> Any:
         found = getattr(torch, value, None)
         return found if isinstance(found, torch.dtype) else _NO
     if is_dataclass(kind) and isinstance(value, Mapping):
-        made: Any = kind()
+        made = cast(Any, kind)()
         for key, one in value.items():
             made = changed(made, key, one)
         return made
