@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.train import together, toy
 from tests.train.pages import write_samples
 from tilewise.errors import ConfigError, TrainingError
-from tilewise.models.load import load
 from tilewise.recipes.table import find_recipe
 from tilewise.train import checkpoint, sharded
 from tilewise.train.config import TrainConfig, with_options
@@ -184,7 +184,7 @@ def test_split_models_learn_pages_and_text_as_one_process_does(name: str, tmp_pa
     options = ("run.sharding=full", "run.is_checkpointed=true")
     _train(name, samples, tmp_path / "two", *options, steps=6)
     _close(_losses(tmp_path / "two"), _losses(tmp_path / "one"))
-    one, two = (load(tmp_path / n).network.state_dict() for n in ("one", "two"))
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-4)
 
 

@@ -20,6 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.distributed_c10d import Store
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
@@ -197,7 +198,7 @@ class _Learner(nn.Module):
     def forward(self, batch: Any) -> tuple[Tensor, float]:
         lost: Lost = self._learn(batch)
         own = [weight for weight in self._own(self.network) if weight.requires_grad]
-        return _Touch.apply(lost.total, *own), float(lost.weight)
+        return _touch(lost.total, own), float(lost.weight)
 
     def _own(self, module: nn.Module) -> Iterator[nn.Parameter]:
         if id(module) in self._units:
@@ -230,7 +231,13 @@ class _Touch(torch.autograd.Function):
 
 def _touched(module: nn.Module, _: Any, output: Tensor) -> Tensor:
     weights = [weight for weight in module.parameters() if weight.requires_grad]
-    return _Touch.apply(output, *weights) if weights and torch.is_grad_enabled() else output
+    return _touch(output, weights) if weights and torch.is_grad_enabled() else output
+
+
+def _touch(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    run: Any = _Touch.apply
+    touched: Tensor = run(x, *weights)
+    return touched
 
 
 def _device(name: str) -> str:
@@ -257,7 +264,7 @@ def _is_loss(err: RuntimeError) -> bool:
     return isinstance(err, dist.DistError) or any(word in str(err) for word in _LOST)
 
 
-def _tell(store: dist.Store, err: TilewiseError) -> NoReturn:
+def _tell(store: Store, err: TilewiseError) -> NoReturn:
     """Raise an error in the first rank that has one; the others end."""
     try:
         store.set(_WHY, str(err))
@@ -269,7 +276,7 @@ def _tell(store: dist.Store, err: TilewiseError) -> NoReturn:
     raise SystemExit(1) from err
 
 
-def _tell_loss(store: dist.Store, err: RuntimeError) -> NoReturn:
+def _tell_loss(store: Store, err: RuntimeError) -> NoReturn:
     """Say that a rank is lost, unless it has said itself why it ended."""
     try:
         store.wait([_WHY], timedelta(seconds=WAIT_S))

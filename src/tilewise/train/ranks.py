@@ -214,8 +214,8 @@ def shared_out(states: Sequence[Mapping[str, Any]], world: int) -> list[Mapping[
     """
     if len(states) == world:
         return list(states)
-    mixes = [state.get("mix") for state in states]
-    if not all(isinstance(mix, Mapping) and "next" in mix for mix in mixes):
+    mixes: list[Mapping[str, Any]] = [state.get("mix") or {} for state in states]
+    if not all("next" in mix for mix in mixes):
         raise TrainingError(
             f"the checkpoint is of {len(states)} processes, and data of this kind cannot be shared "
             f"out to {world}; go on with {len(states)}."

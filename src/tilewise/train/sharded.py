@@ -19,13 +19,26 @@ import torch
 import torch.distributed as dist
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint import metadata as described
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import load as load_parts
+from torch.distributed.checkpoint.state_dict_saver import save as save_parts
 
-from tilewise.errors import TrainingError
+from tilewise.errors import MissingExtraError, TrainingError
 from tilewise.train import checkpoint
 from tilewise.train.checkpoint import Snapshot
 from tilewise.weights.names import listed
+
+try:
+    from torch.distributed.checkpoint.hf_storage import (
+        HuggingFaceStorageReader,
+        HuggingFaceStorageWriter,
+    )
+except ImportError as err:
+    raise MissingExtraError(
+        f"torch {torch.__version__} does not write parts as safetensors, which training by several "
+        "processes needs; pip install --upgrade torch."
+    ) from err
 
 Value = TypeVar("Value")
 
@@ -130,15 +143,15 @@ def _lead(folder: Path, snapshot: Snapshot, keep: int, group: Group) -> Path:
 def _write_parts(part: Path, snapshot: Snapshot) -> None:
     """Write this rank's parts; raises OSError in all ranks where one cannot."""
     tensors = {**snapshot.model, **snapshot.optimiser}
-    writer = dcp.HuggingFaceStorageWriter(str(part), save_distributed=True)
-    _told(lambda: dcp.save({n: t.detach() for n, t in tensors.items()}, storage_writer=writer))
+    writer = HuggingFaceStorageWriter(str(part), save_distributed=True)
+    _told(lambda: save_parts({n: t.detach() for n, t in tensors.items()}, storage_writer=writer))
 
 
 def _told(run: Callable[[], Any]) -> None:
     """Run, with what goes wrong on the disk of any rank as OSError."""
     try:
         run()
-    except dcp.CheckpointException as err:
+    except CheckpointException as err:
         first = next(iter(err.failures.values()))[0]
         raise OSError(getattr(first, "strerror", None) or str(first)) from err
 
@@ -146,7 +159,7 @@ def _told(run: Callable[[], Any]) -> None:
 def _sizes(kept: Path) -> dict[str, described.TensorStorageMetadata]:
     """All tensors of a checkpoint but random numbers."""
     try:
-        found = dcp.HuggingFaceStorageReader(str(kept)).read_metadata().state_dict_metadata
+        found = HuggingFaceStorageReader(str(kept)).read_metadata().state_dict_metadata
     except (OSError, SafetensorError, ValueError, KeyError) as err:
         raise checkpoint.unread(kept, err) from err
     return {
@@ -171,11 +184,11 @@ def _place(
 
 
 def _read(kept: Path, wanted: Mapping[str, Tensor | None]) -> None:
-    reader = dcp.HuggingFaceStorageReader(str(kept))
+    reader = HuggingFaceStorageReader(str(kept))
     is_alone = not dist.is_initialized()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.distributed is disabled")  # it is on purpose
-            _told(lambda: dcp.load(dict(wanted), storage_reader=reader, no_dist=is_alone))
+            _told(lambda: load_parts(dict(wanted), storage_reader=reader, no_dist=is_alone))
     except (OSError, SafetensorError, ValueError, KeyError) as err:
         raise checkpoint.unread(kept, err) from err
