@@ -27,6 +27,7 @@ Source: InternVL's training code, option ``use_data_resampling``.
 """
 
 _UNITS, _ITEMS, _GROUP, _SOURCE = range(4)  # kinds of draws
+_PASSES = 64  # over all samples in which a process that gets any has got one
 
 
 class Pick(NamedTuple):
@@ -115,14 +116,23 @@ class Mix:
         return self
 
     def __next__(self) -> tuple[Pick, ...]:
-        """The next batch that is not empty."""
-        while True:
+        """The next batch that is not empty.
+
+        Raises:
+            ConfigError: this process never gets one, as there are too few samples for all.
+        """
+        for _ in range(_PASSES * sum(self._units) * self._chunks):
             number = self._next
             self._next += self._world
             made = self._drawn_batch if self._weighting == "sqrt" else self._passed_batch
             batch = tuple(made(number))
             if batch:
                 return batch
+        samples = sum(group.size for group in self._groups)
+        raise ConfigError(
+            f"process {self._rank + 1} of {self._world} gets none of the {samples} samples; take "
+            "fewer processes, a smaller step, or data without grouping by length."
+        )
 
     def state(self) -> dict[str, Any]:
         """Where the row stands, as plain values."""
