@@ -31,6 +31,7 @@ def test_results_come_in_order_and_errors_are_those_of_the_work() -> None:
 
 
 def test_a_worker_that_dies_or_hangs_is_one_clear_error_and_nobody_stays() -> None:
+    before = set(children(os.getpid()))  # other tests may keep a program that decodes pages
     with Workers(fail_at, 2) as workers:
         with pytest.raises(DataError, match="was ended from outside"):
             list(workers.map([4, 5, 6]))
@@ -42,7 +43,7 @@ def test_a_worker_that_dies_or_hangs_is_one_clear_error_and_nobody_stays() -> No
         waiting = workers.give(7)
         with pytest.raises(DataError, match="has not answered"):
             waiting()
-    assert not children(os.getpid())
+    assert set(children(os.getpid())) <= before
 
 
 def children(parent: int) -> list[int]:

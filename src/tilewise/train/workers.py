@@ -65,7 +65,8 @@ class Workers(Generic[Task, Result]):
         if self._pool is None:
             return lambda: self._work(task)
         try:
-            future: Future[Result] = self._pool.submit(_call, task)
+            with _without_interrupts():  # a task may start one more process
+                future: Future[Result] = self._pool.submit(_call, task)
         except (BrokenProcessPool, RuntimeError) as err:
             raise _died() from err
         return lambda: self._result(future)
@@ -113,11 +114,11 @@ class Workers(Generic[Task, Result]):
 
 
 def _started(work: Callable[[Any], Any], count: int) -> ProcessPoolExecutor:
-    """Processes that begin to load ``work`` at once."""
+    """Processes, the first of which begins to load ``work`` at once."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=(work,))
     with _without_interrupts():
-        pool.submit(os.getpid)  # the first task starts all of them
+        pool.submit(os.getpid)  # the first task starts a process
     return pool
 
 
