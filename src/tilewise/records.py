@@ -5,7 +5,8 @@ Sizes are ``(width, height)`` in pixels, arrays are ``(rows, cols, ...)``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -202,3 +203,88 @@ class Answer:
     first_s: float
     total_s: float
     is_complete: bool = True
+
+
+BlockKind = Literal[
+    "text", "header", "list", "table", "code", "quote", "detail", "image", "video", "audio"
+]
+"""Kinds of elements of a web document; a block of kind ``list`` is one item."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebImage:
+    """An image of a document: where it is, and what is known of it once it was fetched.
+
+    ``width`` and ``height`` in pixels, ``size_bytes`` of the file, ``p_hash`` and ``d_hash`` 64 bits
+    in hex, ``p_count`` and ``d_count`` the documents each hash was seen in, ``aesthetic`` 0 to 10,
+    ``unsafe`` 0 to 1; None while not known. ``dropped`` names the filter that removed the image.
+    """
+
+    url: str
+    alt: str = ""
+    caption: str = ""
+    width: int | None = None
+    height: int | None = None
+    size_bytes: int | None = None
+    p_hash: str | None = None
+    d_hash: str | None = None
+    p_count: int | None = None
+    d_count: int | None = None
+    aesthetic: float | None = None
+    unsafe: float | None = None
+    dropped: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One element of a document, in reading order: text of a kind, or an image.
+
+    ``level`` is 1 to 6 for a header, and the depth for a list item. A table's rows are lines, its
+    cells parted by tabs.
+    """
+
+    kind: BlockKind
+    text: str = ""
+    level: int = 0
+    image: WebImage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """An interleaved document: the main body of one web page.
+
+    ``captured`` is the time of capture, ISO 8601 in UTC, or "". ``archive`` and ``offset`` say
+    where the page was read: the file, and the byte at which its record begins (or its line).
+    ``scores`` are the filters' measured values by name, None where a scorer was not there.
+    """
+
+    id: str
+    url: str
+    blocks: tuple[Block, ...]
+    title: str = ""
+    captured: str = ""
+    archive: str = ""
+    offset: int = 0
+    lang: str = ""
+    lang_score: float | None = None
+    license: str = "unknown"
+    license_source: str = ""
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def images(self) -> tuple[WebImage, ...]:
+        """The images in order, also those a filter removed."""
+        return tuple(block.image for block in self.blocks if block.image is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A document that a filter of a stage removed: the measured value and the limit it broke."""
+
+    id: str
+    url: str
+    stage: str
+    reason: str
+    value: float | str | None = None
+    threshold: float | str | None = None
+    document: Document | None = None
