@@ -215,9 +215,9 @@ BlockKind = Literal[
 class WebImage:
     """An image of a document: where it is, and what is known of it once it was fetched.
 
-    ``width`` and ``height`` in pixels, ``size_bytes`` of the file, ``p_hash`` and ``d_hash`` 64 bits
-    in hex, ``p_count`` and ``d_count`` the documents each hash was seen in, ``aesthetic`` 0 to 10,
-    ``unsafe`` 0 to 1; None while not known. ``dropped`` names the filter that removed the image.
+    ``width`` and ``height`` in pixels, ``size_bytes`` of the file, ``p_hash`` and ``d_hash`` 64
+    bits in hex, ``p_count`` and ``d_count`` the documents each hash was seen in, ``aesthetic`` 0
+    to 10, ``unsafe`` 0 to 1; None while not known. ``dropped`` names the filter that removed it.
     """
 
     url: str
