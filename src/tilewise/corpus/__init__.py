@@ -1,0 +1,1 @@
+"""From web crawls to clean interleaved documents: read, extract, filter, deduplicate, write."""
