@@ -95,3 +95,13 @@ def test_a_run_can_be_resumed_and_asked(tmp_path: Path) -> None:
     page = tmp_path / "data" / "page-0.png"
     asked = ["ask", "--model", str(out), "--max-new-tokens", "3", str(page), "Which town?"]
     assert CliRunner().invoke(main, asked).exit_code == 0
+
+
+def test_a_trained_model_says_through_ask_what_it_was_taught(tmp_path: Path) -> None:
+    data, out = write_samples(tmp_path / "data", 1), tmp_path / "out"
+    few = ("--set", "data.max_tiles=1", "--set", "data.batch=1", "--set", "optim.lr=3e-3")
+    done = _run("ixc2_tiny", "--data", data, "--out", out, "--steps", "16", *few, "--no-progress")
+    assert done.exit_code == 0, done.output
+    words = ["ask", "--model", str(out), "--max-tiles", "1", "--max-new-tokens", "9"]
+    said = CliRunner().invoke(main, [*words, str(data.parent / "page-0.png"), "What is the total?"])
+    assert said.output == "5\n"

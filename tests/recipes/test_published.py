@@ -75,6 +75,7 @@ def test_ixc2_pretraining() -> None:
     )
     assert cfg.optim.vit_decay == 0.9
     assert cfg.data.max_tiles == 25
+    assert cfg.data.context > 4057 + 1000  # the largest page of HD-25 with text
     assert list(ixc2.PRETRAINING_DATA) == [
         "general semantic alignment",
         "world knowledge alignment",
@@ -105,7 +106,10 @@ def test_ixc2_public_script() -> None:
         assert cfg.optim.lr == lr
         assert (cfg.optim.betas[1], cfg.optim.weight_decay) == (0.95, 0.1)
         assert (cfg.schedule.warmup_share, cfg.schedule.epochs) == (0.01, 1.0)
-        assert cfg.run.accumulation == 8
+        assert _batch(cfg) == 8 * 8
+        assert (cfg.data.max_tiles, cfg.data.context) == (16, 4096)
+    assert set(full.model.trained) == set(find_recipe("ixc2_sft").model.trained)
+    assert lora.model.trained == ()
     assert lora.model.lora is not None
     assert (lora.model.lora.rank, lora.model.lora.alpha, lora.model.lora.dropout) == (64, 64, 0.05)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from tests.text.training import train_internlm2, train_qwen2
 from tests.train.making import image, internvl, ixc2, missing, said, sample
 from tilewise.errors import ConfigError
 from tilewise.models.pack import IGNORE, Example
-from tilewise.models.units import Image, positions
+from tilewise.models.units import Image, Unit, positions
+from tilewise.recipes.table import find_recipe
 from tilewise.records import IMAGE_END, IMAGE_START, Turn
 from tilewise.shards.conversation import Bad, ImageRef, Sample
 from tilewise.text.chat import transcript
@@ -27,9 +28,10 @@ from tilewise.text.templates import IXC2
 from tilewise.text.tokenizer import Tokenizer, load_tokenizer
 from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.grid import fit_page
+from tilewise.train import start
 from tilewise.train.augment import drawn_limit
 from tilewise.train.examples import ExampleConfig, example_of
-from tilewise.train.family import Family, learned_ids
+from tilewise.train.family import Family, family_of, learned_ids
 
 CFG = ExampleConfig(max_tiles=6, max_tokens=2_000)
 FAMILIES = {"ixc2": ixc2(), "internvl": internvl()}
@@ -117,6 +119,27 @@ def test_answers_are_learned_and_nothing_else(name: str) -> None:
     assert example.labels.count(family.tokenizer.id_of(family.template.end) or 0) == 2
     at = next(n for n, unit in enumerate(example.units) if isinstance(unit, Image))
     assert set(example.labels[: at + len(example.images[0].plan)]) == {IGNORE}
+
+
+@pytest.mark.parametrize("pages", [0, 1, 2])
+def test_what_is_learned_as_asked_follows_the_very_prompt(pages: int) -> None:
+    reader = start.open_model(find_recipe("ixc2_tiny").model, seed=0).reader
+    question = "<image>\n" * pages + "Which town?"
+    talk = sample(question, " Lund.", images=(image(200, 90),) * pages)
+    family = family_of(reader, is_as_asked=True)
+    example = made(example_of(talk, family, CFG))
+    tiles = [page.tiles for page in example.images]
+    asked = reader.prompt([Turn(role="user", text="Which town?")], tiles)
+    assert kinds(example.units[: len(asked.units)]) == kinds(asked.units)
+    learned = [label for label in example.labels if label != IGNORE]
+    assert reader.text(learned) == "Lund."
+    assert kinds(example.units[len(asked.units) :]) == learned
+    published = made(example_of(talk, family_of(reader), CFG))
+    assert len(published) < len(example)
+
+
+def kinds(units: Sequence[Unit]) -> list[object]:
+    return [unit if isinstance(unit, int) else unit.plan.entries.tolist() for unit in units]
 
 
 def test_the_published_rule_learns_a_question_s_end_behind_a_system_turn() -> None:

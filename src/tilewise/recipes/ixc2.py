@@ -2,7 +2,8 @@
 
 Source: InternLM-XComposer2-4KHD (arXiv 2404.06512), sections 3.3 and 3.4, tables 1 and 2. It says
 nothing of optimiser, weight decay and length of samples; these are those of the authors' public
-fine-tuning script: AdamW with beta2 0.95, weight decay 0.1.
+fine-tuning script (``finetune`` of github.com/InternLM/InternLM-XComposer): AdamW with beta2 0.95,
+weight decay 0.1.
 """
 
 from __future__ import annotations
@@ -31,8 +32,18 @@ LOW_TILES: Final = 25
 HIGH_TILES: Final = 55
 """HD-55, that of questions about dense text."""
 
-CONTEXT: Final = 4096
-"""Positions of a sample where the paper says nothing; the public script's default."""
+SCRIPT_TILES: Final = 16
+"""What the notes beside the public script give for this model (``--hd_num 16``)."""
+
+SCRIPT_CONTEXT: Final = 4096
+"""Positions of a sample in the public script."""
+
+SCRIPT_BATCH: Final = 8 * 8
+"""Of the public script: one sample on each of 8 GPUs, 8 times a step."""
+
+LOW_CONTEXT: Final = 8192
+"""Holds a page at HD-25, of up to 4057 positions, with any text. The paper says nothing; the
+script's 4096 would leave out pages with more than a line of text, as nothing is cut off here."""
 
 HIGH_CONTEXT: Final = 16_384
 """Holds a page at HD-55, of up to 8737 positions; the released model's own limit."""
@@ -103,7 +114,7 @@ def ixc2_pretrain() -> TrainConfig:
     return TrainConfig(
         name="ixc2_pretrain",
         model=ModelConfig(folder=FOLDER, trained=VISION),
-        data=DataConfig(batch=4, context=CONTEXT, max_tiles=LOW_TILES),
+        data=DataConfig(batch=4, context=LOW_CONTEXT, max_tiles=LOW_TILES),
         optim=_optim(lr=2e-4, vit_decay=0.9),
         schedule=ScheduleConfig(epochs=2.0, warmup_share=0.01),
         run=_run(4096 // 4),
@@ -123,16 +134,14 @@ def ixc2_sft() -> TrainConfig:
 
 
 def ixc2_finetune() -> TrainConfig:
-    """IXC2-4KHD on data of one's own, as the authors' public script: all but the encoder learns."""
+    """IXC2-4KHD on data of one's own, as the authors' public script: all parts learn."""
     return TrainConfig(
         name="ixc2_finetune",
-        model=ModelConfig(
-            folder=FOLDER, trained=("projector", "separators", "partial_lora", "decoder")
-        ),
-        data=DataConfig(batch=1, context=CONTEXT, max_tiles=LOW_TILES),
+        model=ModelConfig(folder=FOLDER, trained=ALL),
+        data=DataConfig(batch=1, context=SCRIPT_CONTEXT, max_tiles=SCRIPT_TILES),
         optim=_optim(lr=1e-5),
         schedule=ScheduleConfig(epochs=1.0, warmup_share=0.01),
-        run=_run(8),
+        run=_run(SCRIPT_BATCH),
     )
 
 
@@ -143,10 +152,10 @@ def ixc2_lora() -> TrainConfig:
         model=ModelConfig(
             folder=FOLDER, trained=(), lora=LoraConfig(rank=64, alpha=64.0, dropout=0.05)
         ),
-        data=DataConfig(batch=1, context=CONTEXT, max_tiles=LOW_TILES),
+        data=DataConfig(batch=1, context=SCRIPT_CONTEXT, max_tiles=SCRIPT_TILES),
         optim=_optim(lr=5e-5),
         schedule=ScheduleConfig(epochs=1.0, warmup_share=0.01),
-        run=_run(8),
+        run=_run(SCRIPT_BATCH),
     )
 
 
@@ -155,7 +164,7 @@ def ixc2_tiny() -> TrainConfig:
     return TrainConfig(
         name="ixc2_tiny",
         model=ModelConfig(folder=tiny_folder("tiny-ixc2"), is_random=True, trained=ALL),
-        data=DataConfig(batch=4, context=2048, max_tiles=6),
+        data=DataConfig(batch=4, context=2048, max_tiles=6, is_as_asked=True),
         optim=TINY_OPTIM,
         schedule=ScheduleConfig(steps=300, warmup_share=0.05),
         run=RunConfig(save_every=100),

@@ -57,8 +57,9 @@ class DataConfig:
     ``classes``, or with ``packing`` as many as fit. ``is_grouped``: batches of a step have samples
     of like length. ``context``: most tokens of a sample. ``max_tiles``: of a sample, None for the
     model's; a dataset's own limit is the stronger one. ``is_augmented``: all tiles go through JPEG,
-    not only those of datasets that say so. ``frames``: fewest and most of a video. ``bad``: how
-    many bad samples are too many.
+    not only those of datasets that say so. ``is_as_asked``: conversations are written as the model
+    is asked, not as the authors' training code writes them, which makes a difference for IXC2.
+    ``frames``: fewest and most of a video. ``bad``: how many bad samples are too many.
     """
 
     meta: str = ""
@@ -71,6 +72,7 @@ class DataConfig:
     context: int = 4096
     max_tiles: int | None = None
     is_augmented: bool = False
+    is_as_asked: bool = False
     frames: tuple[int, int] = (8, 32)
     bad: BadConfig = field(default_factory=BadConfig)
 
@@ -273,7 +275,7 @@ def open_packs(
     """
     if not cfg.meta:
         raise ConfigError("data.meta is empty; give the file of the samples, or one listing them.")
-    family = model if isinstance(model, Family) else family_of(model)
+    family = model if isinstance(model, Family) else family_of(model, is_as_asked=cfg.is_as_asked)
     listed = open_data(Path(cfg.meta), Path(cfg.root) if cfg.root else None)
     kinds = classed(listed, cfg.classes)
     configs = [

@@ -45,6 +45,8 @@ class Family:
     text of the system turn where a sample has none of its own, None for the template's, if it has
     one. ``context``: most tokens that the model can hold. ``is_published``: what is learned of a
     conversation with a system turn is what the authors' code of IXC2 takes by mistake.
+    ``is_as_asked``: ids up to an answer are those of the prompt that asks for it, which for IXC2
+    are others than in the authors' training text.
     """
 
     kind: Literal["ixc2", "internvl"]
@@ -54,22 +56,29 @@ class Family:
     context: int
     system: str | None = None
     is_published: bool = False
+    is_as_asked: bool = False
 
 
-def family_of(reader: Reader, *, is_published: bool = False) -> Family:
+def family_of(reader: Reader, *, is_published: bool = False, is_as_asked: bool = False) -> Family:
     """The family of a reader.
+
+    Args:
+        reader: the model.
+        is_published, is_as_asked: as in ``Family``.
 
     Raises:
         ConfigError: it is of no family that is trained on conversations.
     """
-    if isinstance(reader, Ixc2Reader):  # whose training text has no system turn of its own
+    if isinstance(reader, Ixc2Reader):
         return Family(
             kind="ixc2",
             tokenizer=reader.tokenizer,
             template=IXC2,
             tiling=reader.cfg.tiling(reader.default_tiles),
             context=reader.context,
+            system=reader.system if is_as_asked else None,  # the authors' training text has none
             is_published=is_published,
+            is_as_asked=is_as_asked,
         )
     if isinstance(reader, InternVLReader):
         return Family(
@@ -200,13 +209,18 @@ def _ixc2(sample: Sample, family: Family, images: Sequence[Image]) -> Written:
     if any(PLACE in turn.text for turn in sample.turns):
         raise PromptError(f"a text holds {PLACE}, which marks where a page stands; leave it out.")
     turns = [
-        replace(turn, text=(_placed(turn.text) if turn.role == "user" else turn.text).strip())
+        replace(
+            turn, text=(_placed(turn.text, family) if turn.role == "user" else turn.text).strip()
+        )
         for turn in sample.turns
     ]
     system = family.system if sample.system is None else sample.system
     system = None if system is None else system.strip()
     text = transcript(turns, family.template, system)
-    parts = segments(text, PLACE, family.tokenizer, "first")
+    parts = segments(text, PLACE, family.tokenizer, "every" if family.is_as_asked else "first")
+    bos = family.tokenizer.bos_id
+    if family.is_as_asked and not images and bos is not None:
+        parts[0].insert(0, bos)  # as ``models.ixc2.prompt.chat_ids`` has it
     parts[-1].append(family.tokenizer.eos_id)
     units = tuple(_between(parts, images))
     ids = [unit if isinstance(unit, int) else IGNORE for unit in units]
@@ -300,8 +314,9 @@ def _unrolled(units: Sequence[Unit], labels: Sequence[int]) -> Iterator[int]:
         yield from [label] * positions([unit])
 
 
-def _placed(text: str) -> str:
-    return text.replace(IMAGE, PLACE)
+def _placed(text: str, family: Family) -> str:
+    """A question with the places of its pages; one that is asked has no line break behind them."""
+    return (text.replace(f"{IMAGE}\n", IMAGE) if family.is_as_asked else text).replace(IMAGE, PLACE)
 
 
 def _header(family: Family) -> int:
