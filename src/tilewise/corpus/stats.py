@@ -1,0 +1,240 @@
+"""Exact counts of a stage: what went in is what was kept, dropped, or removed inside what was kept.
+
+Counts of shards add up to those of a stage in any order.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tilewise.errors import DataError
+from tilewise.records import Document, Dropped
+
+TOKENS: Final = "words between spaces; each ideograph, kana and Thai letter by itself"
+"""How tokens are counted, as it stands in the output's metadata."""
+
+_TOKEN: Final = re.compile(
+    # a letter of a script that puts no spaces between words, or a run of anything else
+    "[\u0e01-\u0e4e\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+    "|[^\\s\u0e01-\u0e4e\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+
+_LINEAR: Final = 50
+"""Bins of a histogram between 0 and 1."""
+
+_OCTAVE: Final = 8
+"""Bins of a histogram for each doubling from 1 up."""
+
+
+def count_tokens(document: Document) -> int:
+    """Tokens of a document's text, counted as ``TOKENS`` says."""
+    return sum(_text_tokens(block.text) for block in document.blocks if block.text)
+
+
+def _text_tokens(text: str) -> int:
+    if text.isascii():
+        return len(text.split())
+    return sum(1 for _ in _TOKEN.finditer(text))
+
+
+@dataclass(slots=True)
+class Sums:
+    """Documents, the images in them that no filter has removed, and tokens of their text."""
+
+    documents: int = 0
+    images: int = 0
+    tokens: int = 0
+
+    def add(self, other: Sums) -> None:
+        """Add others to these."""
+        self.documents += other.documents
+        self.images += other.images
+        self.tokens += other.tokens
+
+    def plain(self) -> list[int]:
+        """As JSON has them."""
+        return [self.documents, self.images, self.tokens]
+
+
+def sums_of(document: Document) -> Sums:
+    """What one document counts."""
+    images = sum(image.dropped is None for image in document.images)
+    return Sums(1, images, count_tokens(document))
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of a stage, of one shard or of all.
+
+    ``removed``: images and tokens that edits took out of documents that were kept. ``reasons``:
+    what was dropped, by reason. ``images``: images removed, by reason. ``broken``: records that
+    could not be read, by reason. ``bins``: for each measured value the numbers of kept and dropped
+    documents by bin (see ``bin_of``). ``of``: kept documents by language, licence and domain.
+    """
+
+    taken: Sums = field(default_factory=Sums)
+    kept: Sums = field(default_factory=Sums)
+    removed: Sums = field(default_factory=Sums)
+    reasons: dict[str, Sums] = field(default_factory=dict)
+    images: Counter[str] = field(default_factory=Counter)
+    broken: Counter[str] = field(default_factory=Counter)
+    bins: dict[str, dict[int, list[int]]] = field(default_factory=dict)
+    of: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def keep(self, before: Document | None, after: Document) -> None:
+        """Count a document that stays, as it came (None: it comes into being here) and goes."""
+        goes = sums_of(after)
+        same = before is not None and before.blocks is after.blocks
+        came = goes if before is None or same else sums_of(before)
+        self.taken.add(came)
+        self.kept.add(goes)
+        self.removed.add(Sums(0, came.images - goes.images, came.tokens - goes.tokens))
+        if not same:
+            self.images.update(_newly_dropped(before, after))
+        self._measure(before, after, is_kept=True)
+
+    def drop(self, before: Document | None, dropped: Dropped) -> None:
+        """Count a document that is dropped; without ``before`` it counts as it was extracted."""
+        whole = before or dropped.document
+        came = Sums(1) if whole is None else sums_of(whole)
+        self.taken.add(came)
+        self.reasons.setdefault(dropped.reason, Sums()).add(came)
+        if dropped.document is not None:
+            self._measure(before, dropped.document, is_kept=False)
+
+    def page(self) -> None:
+        """Count a page that is passed on to be extracted."""
+        self.taken.documents += 1
+        self.kept.documents += 1
+
+    def describe(self, name: str, value: str) -> None:
+        """Count a kept document under a value, such as its language."""
+        self.of.setdefault(name, Counter())[value] += 1
+
+    def add(self, other: Tally) -> None:
+        """Add another's counts to these."""
+        self.taken.add(other.taken)
+        self.kept.add(other.kept)
+        self.removed.add(other.removed)
+        for reason, sums in other.reasons.items():
+            self.reasons.setdefault(reason, Sums()).add(sums)
+        self.images.update(other.images)
+        self.broken.update(other.broken)
+        for name, bins in other.bins.items():
+            own = self.bins.setdefault(name, {})
+            for place, (kept, dropped) in bins.items():
+                have = own.setdefault(place, [0, 0])
+                have[0] += kept
+                have[1] += dropped
+        for name, counts in other.of.items():
+            self.of.setdefault(name, Counter()).update(counts)
+
+    @property
+    def dropped(self) -> Sums:
+        """All that was dropped."""
+        found = Sums()
+        for sums in self.reasons.values():
+            found.add(sums)
+        return found
+
+    def check(self, where: str, before: Tally | None = None) -> None:
+        """See that the counts add up, and that all that the stage before kept came in.
+
+        Raises:
+            DataError: they do not.
+        """
+        dropped, names = self.dropped.plain(), ("documents", "images", "tokens")
+        kept, removed = self.kept.plain(), self.removed.plain()
+        for i, (name, came) in enumerate(zip(names, self.taken.plain(), strict=True)):
+            if came != kept[i] + dropped[i] + removed[i]:
+                raise DataError(
+                    f"{where}: {came:,} {name} came in, but {kept[i]:,} kept, {dropped[i]:,} "
+                    f"dropped and {removed[i]:,} removed do not make as many; report this."
+                )
+            if before is not None and came != before.kept.plain()[i]:
+                raise DataError(
+                    f"{where}: {came:,} {name} came in, but the stage before kept "
+                    f"{before.kept.plain()[i]:,}; run tilewise corpus verify, then build again."
+                )
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "taken": self.taken.plain(),
+            "kept": self.kept.plain(),
+            "removed": self.removed.plain(),
+            "reasons": {name: self.reasons[name].plain() for name in sorted(self.reasons)},
+            "images": dict(sorted(self.images.items())),
+            "broken": dict(sorted(self.broken.items())),
+            "bins": {
+                name: {str(place): bins[place] for place in sorted(bins)}
+                for name, bins in sorted(self.bins.items())
+            },
+            "of": {name: dict(sorted(counts.items())) for name, counts in sorted(self.of.items())},
+        }
+
+    def _measure(self, before: Document | None, after: Document, *, is_kept: bool) -> None:
+        """Put what this stage measured into bins."""
+        known = before.scores if before is not None else {}
+        for name, value in after.scores.items():
+            if name not in known and value is not None and math.isfinite(value):
+                bins = self.bins.setdefault(name, {})
+                bins.setdefault(bin_of(value), [0, 0])[0 if is_kept else 1] += 1
+
+
+def tally_of(row: Mapping[str, Any]) -> Tally:
+    """The counts that ``Tally.plain`` gave."""
+    return Tally(
+        taken=Sums(*row["taken"]),
+        kept=Sums(*row["kept"]),
+        removed=Sums(*row["removed"]),
+        reasons={name: Sums(*sums) for name, sums in row["reasons"].items()},
+        images=Counter(row["images"]),
+        broken=Counter(row["broken"]),
+        bins={
+            name: {int(place): list(both) for place, both in bins.items()}
+            for name, bins in row["bins"].items()
+        },
+        of={name: Counter(counts) for name, counts in row["of"].items()},
+    )
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    """All counts together."""
+    found = Tally()
+    for tally in tallies:
+        found.add(tally)
+    return found
+
+
+def bin_of(value: float) -> int:
+    """The bin of a value: fifty between 0 and 1, then eight for each doubling, below 0 likewise.
+
+    Bins need no knowledge of what is measured, so those of all shards add up.
+    """
+    if value < 0:
+        return -1 - bin_of(-value)
+    if value < 1:
+        return int(value * _LINEAR)
+    return _LINEAR + int(math.log2(value) * _OCTAVE)
+
+
+def bin_start(place: int) -> float:
+    """The least value of a bin; below 0 the one nearest to 0."""
+    if place < 0:
+        return -bin_start(-1 - place)
+    if place < _LINEAR:
+        return place / _LINEAR
+    return float(2 ** ((place - _LINEAR) / _OCTAVE))
+
+
+def _newly_dropped(before: Document | None, after: Document) -> list[str]:
+    """Why images of a document that is kept were removed at this stage."""
+    known = Counter(i.dropped for i in before.images if i.dropped) if before is not None else {}
+    now = Counter(image.dropped for image in after.images if image.dropped is not None)
+    return list((now - Counter(known)).elements())

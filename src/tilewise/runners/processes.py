@@ -1,0 +1,291 @@
+"""Work in processes of this machine; a lost process's items are run again by another."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import pickle
+import re
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, Generic
+
+from tilewise.errors import ConfigError
+from tilewise.runners.work import Item, OnLost, Result, Start
+
+_log = logging.getLogger(__name__)
+
+LOOK_S: Final = 0.5
+"""Time between two looks at the memory of processes."""
+
+END_S: Final = 5.0
+"""How long a process may take to clean up before it is killed."""
+
+_ANONYMOUS: Final = re.compile(r"^RssAnon:\s+(\d+) kB$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processes:
+    """A runner (see ``runners.work.Runner``) over a number of processes.
+
+    ``workers``: processes, as many as there are processors if None. ``attempts``: how often an
+    item may lose its process. ``memory_bytes``: what one process may use; one that uses more is
+    ended, and its item counts as lost. ``recycle``: items after which a process is replaced, so
+    that what libraries leak stays bounded.
+    """
+
+    workers: int | None = None
+    attempts: int = 3
+    memory_bytes: int | None = None
+    recycle: int = 64
+
+    def __call__(
+        self, start: Start[Item, Result], items: Sequence[Item], on_lost: OnLost[Item, Result]
+    ) -> Iterator[Result]:
+        """Run work over items.
+
+        Args:
+            start: makes the work ready, once in each process; sent there by pickling.
+            items: what to work on, one at a time in each process; pickled too.
+            on_lost: results of an item that ``attempts`` processes died of.
+
+        Yields:
+            Results in the order of the items.
+
+        Raises:
+            ConfigError: processes die before they have begun.
+            Whatever ``start`` or the work raises.
+        """
+        if not items:
+            return
+        run = _Run(self, start, items, on_lost)
+        try:
+            yield from run.results()
+        finally:
+            run.end()
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """A process, the line to it, and the item that it works on."""
+
+    process: SpawnProcess
+    line: Connection
+    item: int | None = None
+    is_ready: bool = False
+    worked: int = 0
+    too_large: int | None = field(default=None)
+
+
+class _Run(Generic[Item, Result]):
+    """One run: items that wait, processes, and what each is doing."""
+
+    def __init__(
+        self,
+        cfg: Processes,
+        start: Start[Item, Result],
+        items: Sequence[Item],
+        on_lost: OnLost[Item, Result],
+    ) -> None:
+        self._cfg, self._items, self._on_lost = cfg, items, on_lost
+        self._start = pickle.dumps(start)
+        self._waiting = deque(range(len(items)))
+        self._attempts: dict[int, int] = {}
+        self._done: dict[int, list[Result]] = {}
+        self._most = min(cfg.workers or processors(), len(items))
+        self._workers: list[_Worker] = []
+        self._stillborn = 0
+        self._looked = monotonic()
+
+    def results(self) -> Iterator[Result]:
+        """Keep every process busy; give results in order."""
+        for at in range(len(self._items)):
+            while at not in self._done:
+                self._hire()
+                self._hand_out(at)
+                lines: list[Any] = [worker.line for worker in self._workers]
+                ready = set(wait(lines, LOOK_S))
+                for worker in [one for one in self._workers if one.line in ready]:
+                    self._take(worker)
+                self._watch_memory()
+            yield from self._done.pop(at)
+
+    def end(self) -> None:
+        """End all processes; each may clean up behind itself."""
+        for worker in self._workers:
+            worker.process.terminate()
+        ends = monotonic() + END_S
+        for worker in self._workers:
+            worker.process.join(max(0.0, ends - monotonic()))
+            self._bury(worker)
+        self._workers.clear()
+
+    def _hire(self) -> None:
+        """Have as many processes as there is work for."""
+        busy = sum(worker.item is not None for worker in self._workers)
+        while len(self._workers) < min(self._most, busy + len(self._waiting)):
+            self._workers.append(_started(self._start))
+
+    def _hand_out(self, at: int) -> None:
+        """Give each idle process an item, none too far beyond the next result that is wanted."""
+        for worker in self._workers:
+            if not self._waiting or self._waiting[0] >= at + 4 * self._most:
+                return
+            if worker.is_ready and worker.item is None:
+                worker.item = self._waiting.popleft()
+                with suppress(OSError):  # it is dead, which is seen when its line is read
+                    worker.line.send(self._items[worker.item])
+
+    def _take(self, worker: _Worker) -> None:
+        """Take what a process has finished, or find that it is lost."""
+        try:
+            kind, value = worker.line.recv()
+        except (EOFError, OSError):
+            self._lose(worker)
+            return
+        if kind == "error":
+            raise value
+        if kind == "ready":
+            worker.is_ready = True
+            return
+        assert worker.item is not None
+        self._done[worker.item] = value
+        worker.item = None
+        worker.worked += 1
+        if worker.worked >= self._cfg.recycle:
+            worker.line.close()  # on which it ends
+            worker.process.join(END_S)
+            self._let_go(worker)
+
+    def _lose(self, worker: _Worker) -> None:
+        """Put a lost process's item back in front."""
+        worker.process.join(END_S)
+        code, item = worker.process.exitcode, worker.item
+        self._let_go(worker)
+        why = f"with exit status {code}"
+        if worker.too_large is not None:
+            most = self._cfg.memory_bytes or 0
+            why = f"as it took {worker.too_large / 2**20:,.0f} MiB of {most / 2**20:,.0f} allowed"
+        _log.info("a worker was lost %s", why)
+        if item is None:
+            self._stillborn += 1
+            if self._stillborn > self._cfg.attempts * self._most:
+                raise ConfigError(
+                    f"{self._stillborn} processes ended before they began to work, the last one "
+                    f"{why}; ask for fewer --workers, so that each has more memory."
+                )
+            return
+        attempts = self._attempts[item] = self._attempts.get(item, 0) + 1
+        if attempts >= self._cfg.attempts:
+            told = f"{attempts} workers ended while they worked on it, the last one {why}."
+            self._done[item] = list(self._on_lost(self._items[item], told))
+        else:
+            self._waiting.appendleft(item)
+
+    def _watch_memory(self) -> None:
+        most = self._cfg.memory_bytes
+        if most is None or monotonic() - self._looked < LOOK_S:
+            return
+        self._looked = monotonic()
+        for worker in self._workers:
+            used = _memory_bytes(worker.process.pid)
+            if used > most and worker.too_large is None:
+                worker.too_large = used
+                worker.process.kill()
+
+    def _let_go(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        self._bury(worker)
+
+    def _bury(self, worker: _Worker) -> None:
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        worker.line.close()
+        worker.process.close()
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _started(start: bytes) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there, start))
+    with _without_interrupts():
+        process.start()
+    there.close()
+    return _Worker(process, here)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back. Processes started meanwhile never see it: this one ends them in order."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _memory_bytes(pid: int | None) -> int:
+    """Memory of a process without files that are mapped; 0 where that is not known."""
+    try:
+        found = _ANONYMOUS.search(Path("/proc", str(pid), "status").read_text())
+    except OSError:
+        return 0
+    return int(found[1]) << 10 if found else 0
+
+
+def _serve(line: Connection, start: bytes) -> None:
+    """What a process does: it works on items until its line is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        work = pickle.loads(start)()
+        line.send(("ready", None))
+        while True:
+            item = line.recv()
+            line.send(("done", list(work([item]))))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    except Exception as err:  # noqa: BLE001 - whatever it is, it is raised again in the parent
+        line.send(("error", _portable(err)))
+
+
+def _leave(*_: object) -> None:
+    sys.exit(1)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # nobody is left to take a result
+
+
+def _portable(err: Exception) -> Exception:
+    """The error if it survives pickling, else its text."""
+    try:
+        pickle.loads(pickle.dumps(err))
+    except Exception:  # noqa: BLE001 - any fault of pickling
+        return RuntimeError(f"{type(err).__name__}: {err}")
+    return err
