@@ -33,11 +33,11 @@ LINE_FILTERS: Final = ("javascript", "policy_lines")
 class TextFilterConfig:
     """Thresholds of the preliminary text filters, and which are off.
 
-    Counts are in words of the language's rule (``languages.WORD_RULES``), ``words_min`` and
-    ``words_max`` times ``ideographs_per_word`` in Chinese, Japanese and Thai; the rest are shares,
-    0 to 1, and a document is dropped *above* a ``_max`` and *below* a ``_min`` (at ``alpha_words_min``
-    and ``ideograph_share_min``, too). ``top_word_ratio_short_max`` holds below ``short_words`` words.
-    ``languages`` are wanted, empty for all.
+    Counts are in words of the language's rule (``languages.WORD_RULES``); ``words_min`` and
+    ``words_max`` are times ``ideographs_per_word`` in Chinese, Japanese and Thai. The rest are
+    shares, 0 to 1. A document is dropped *above* a ``_max`` and *below* a ``_min``, at
+    ``alpha_words_min`` and ``ideograph_share_min``, too. ``top_word_ratio_short_max`` holds for
+    fewer than ``short_words`` words. ``languages`` are wanted, empty for all.
     """
 
     off: frozenset[str] = frozenset({"curly_bracket"})
