@@ -160,6 +160,29 @@ def unread(checkpoint: Path, err: Exception) -> TrainingError:
     )
 
 
+def check_same(
+    before: Mapping[str, Any], now: Mapping[str, Any], free: frozenset[str], where: Path
+) -> None:
+    """See that a run is resumed with the settings that it began with.
+
+    Args:
+        before, now: settings by dotted name.
+        free: names that may differ.
+        where: the checkpoint, for the message.
+
+    Raises:
+        TrainingError: names every setting that differs.
+    """
+    names = sorted((before.keys() | now.keys()) - free)
+    odd = [n for n in names if before.get(n) != now.get(n)]
+    if odd:
+        said = "; ".join(f"{n} was {before.get(n)!r} and is {now.get(n)!r}" for n in odd)
+        raise TrainingError(
+            f"{where}: is of a run with other settings: {said}. Resume with the same ones, or "
+            "begin a run in another folder."
+        )
+
+
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """What an optimiser keeps, as ``<parameter>/<kind>``; its groups have ``names``."""
     return {

@@ -9,14 +9,10 @@ tokens more than a long one's.
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import torch
@@ -24,17 +20,19 @@ from torch import Tensor, nn
 
 from tilewise.errors import ConfigError, TrainingError
 from tilewise.train import checkpoint
+from tilewise.train.length import Length, ProcessorTime
 from tilewise.train.optim import (
     OptimConfig,
-    adamw,
     learning,
+    optimiser,
     parameter_groups,
     scaled_gradients,
     set_lr,
 )
 from tilewise.train.ranks import BATCHES, Alone, Lost, Ranks
-from tilewise.train.report import Callback, Log, Speed, StepReport, peak_memory_mib
+from tilewise.train.report import Callback, Log, Speed, StepReport, peak_memory_mib, said
 from tilewise.train.schedule import ScheduleConfig, lr_share
+from tilewise.train.stopping import stop_signals
 from tilewise.weights.names import listed
 
 CHECKPOINTS: Final = "checkpoints"
@@ -49,7 +47,8 @@ class RunConfig:
     """How a run goes on its machines.
 
     ``seed`` starts all random numbers. A step is ``accumulation`` batches, which the processes of
-    the run share. ``save_every`` counts steps between checkpoints, of which the last ``keep`` stay.
+    the run share. ``save_every`` counts steps between checkpoints, of which the last ``keep`` stay,
+    ``measure_every`` those between looks at held-out data where the task has some, 0 for none.
     ``workers`` of each process prepare batches. ``is_checkpointed``: activations are computed
     again in the backward pass, not kept. ``sharding``: "none" keeps the network whole in each
     process, "full" splits it over them. A process waits for others ``rank_timeout_s`` at most.
@@ -62,6 +61,7 @@ class RunConfig:
     is_checkpointed: bool = False
     workers: int = 0
     save_every: int = 500
+    measure_every: int = 0
     keep: int = 2
     sharding: Literal["none", "full"] = "none"
     rank_timeout_s: int = 1800
@@ -70,8 +70,9 @@ class RunConfig:
         for name in ("accumulation", "save_every", "keep", "rank_timeout_s"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"run.{name} is {getattr(self, name)}; give 1 or more.")
-        if self.workers < 0:
-            raise ConfigError(f"run.workers is {self.workers}; give 0 or more.")
+        for name in ("workers", "measure_every"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"run.{name} is {getattr(self, name)}; give 0 or more.")
 
 
 class Size(NamedTuple):
@@ -117,6 +118,11 @@ class Task(Generic[Batch]):
     ``part_of`` gives the part of a parameter by its name. ``settings`` are compared on resuming,
     but for those that ``free`` names. Checkpoints hold the weights that learn, and the others
     too where ``is_all_saved``.
+
+    ``told`` names numbers that the objective tells beside the loss: what a batch loses then has a
+    mapping ``numbers`` of names to (sum, count). ``measure`` gives shares and the like of held-out
+    data; the network is in its mode for use meanwhile. ``follow`` is told of every step in every
+    process, with the same numbers: what comes next may depend on them.
     """
 
     module: nn.Module
@@ -126,6 +132,9 @@ class Task(Generic[Batch]):
     settings: Mapping[str, Any]
     free: frozenset[str] = frozenset()
     is_all_saved: bool = True
+    told: tuple[str, ...] = ()
+    measure: Callable[[], Mapping[str, float]] | None = None
+    follow: Callable[[StepReport], None] | None = None
 
 
 class Trainer(Generic[Batch]):
@@ -134,10 +143,11 @@ class Trainer(Generic[Batch]):
     Args:
         task: what is learned.
         optim, schedule, run: settings.
-        steps: of the whole run.
+        steps: of the whole run; None where its length is ``schedule.minutes``.
         out: folder of the run.
         ranks: the processes that train together.
         callbacks: told of every step.
+        note: told what held-out data says, in a line.
     """
 
     def __init__(
@@ -147,18 +157,20 @@ class Trainer(Generic[Batch]):
         schedule: ScheduleConfig,
         run: RunConfig,
         *,
-        steps: int,
+        steps: int | None,
         out: Path,
         ranks: Ranks | None = None,
         callbacks: Sequence[Callback] = (),
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.task, self.steps, self.step = task, steps, 0
+        self.task, self.step = task, 0
+        self._length, self._time = Length(steps, schedule.minutes), ProcessorTime()
         self._optim, self._schedule, self._run = optim, schedule, run
-        self._out, self._callbacks = out, callbacks
+        self._out, self._callbacks, self._note = out, callbacks, note
         self._ranks: Ranks = Alone() if ranks is None else ranks
         self._own = shared(run.accumulation, self._ranks.world)
         self._lose = self._ranks.spread(task.module, task.objective)
-        self._optimiser = adamw(parameter_groups(task.module, task.part_of, optim), optim)
+        self._optimiser = optimiser(parameter_groups(task.module, task.part_of, optim), optim)
         self._weights = [weight for _, weight in learning(task.module)]
         self._device = self._weights[0].device
         self._speed = Speed()
@@ -176,25 +188,35 @@ class Trainer(Generic[Batch]):
                 f"{folder}: there is no checkpoint to resume from; leave out --resume to begin."
             )
         kept = checkpoint.load_others(newest)
-        check_same(kept.notes.get("settings", {}), self.task.settings, self.task.free, newest)
+        checkpoint.check_same(
+            kept.notes.get("settings", {}), self.task.settings, self.task.free, newest
+        )
         batches = self._ranks.restore(newest, self.task.module, self._optimiser)
         self.task.batches.load_state(batches)
         self.step = kept.step
+        self._length.used_s = float(kept.notes.get("used_s", 0.0))
+        self._time.go_on(self._length.used_s / self._ranks.world)
 
     def save(self) -> Path:
         """Write a checkpoint; raises TrainingError where that fails."""
-        module = self.task.module
+        module, is_all = self.task.module, self.task.is_all_saved
         model: dict[str, Tensor] = {
             name: weight
             for name, weight in module.named_parameters()  # a weight with two names comes once
-            if self.task.is_all_saved or weight.requires_grad
+            if is_all or weight.requires_grad
         }
+        named = module.state_dict().keys() if is_all else ()
+        model |= {name: value for name, value in module.named_buffers() if name in named}
         snapshot = checkpoint.Snapshot(
             step=self.step,
             model=model,
             optimiser=checkpoint.optimiser_tensors(self._optimiser),
             rng=checkpoint.random_states(),
-            notes={"settings": self.task.settings, BATCHES: self.task.batches.state()},
+            notes={
+                "settings": self.task.settings,
+                "used_s": self._length.used_s,
+                BATCHES: self.task.batches.state(),
+            },
         )
         return self._ranks.save(self._out / CHECKPOINTS, snapshot, self._run.keep)
 
@@ -212,16 +234,17 @@ class Trainer(Generic[Batch]):
         log = Log(self._out / LOGS, self._callbacks, self.step) if is_first else None
         self.task.module.train()
         try:
-            with _stop_signals() as stopped:
-                while self.step < self.steps:
+            with stop_signals() as stopped:
+                while not self._is_over:
                     report = self.take()
                     if log is not None:
                         log(report)
                     is_asked = self._ranks.sum([stopped.is_set()])[0] > 0  # all end behind one step
-                    is_last = self.step == self.steps or is_asked
-                    if is_last or self.step % self._run.save_every == 0:
+                    if log is not None and self._is_due(self._run.measure_every):
+                        self._measure(log)
+                    if is_asked or self._is_due(self._run.save_every):
                         self.save()
-                    if is_asked and self.step < self.steps:
+                    if is_asked and not self._is_over:
                         raise KeyboardInterrupt
         finally:
             if log is not None:
@@ -238,6 +261,7 @@ class Trainer(Generic[Batch]):
         batches = [next(self.task.batches) for _ in range(self._own)]
         sizes = [self.task.objective.size(batch) for batch in batches]
         lost = weight = 0.0
+        told = {name: [0.0, 0.0] for name in self.task.told}
         odd: list[str] = []
         for number, (batch, size) in enumerate(zip(batches, sizes, strict=True), 1):
             with self._ranks.summing(is_last=number == self._own):
@@ -247,14 +271,40 @@ class Trainer(Generic[Batch]):
             value = float(found.total.detach())
             odd += size.ids if not math.isfinite(value) else ()
             lost, weight = lost + value, weight + float(found.weight)
+            for name, (total, count) in getattr(found, "numbers", {}).items():
+                told[name] = [told[name][0] + total, told[name][1] + count]
         tokens, tiles = sum(size.tokens for size in sizes), sum(size.tiles for size in sizes)
         # Every rank learns here of another's loss that is no number, so that none waits for it.
-        lost, weight, *counts = self._ranks.sum([lost, weight, tokens, tiles])
+        flat = [number for pair in told.values() for number in pair]
+        used_s = self._time() + float(getattr(self.task.batches, "worker_s", 0.0))
+        lost, weight, *sums = self._ranks.sum([lost, weight, used_s, tokens, tiles, *flat])
         if not math.isfinite(lost):
             raise self._fault(f"the loss is {lost}", odd)
         norm = self._update(weight, [i for size in sizes for i in size.ids])
         loss, step_s = lost / weight if weight else 0.0, time.perf_counter() - began
-        return self._report(loss, norm, list(map(round, counts)), step_s)
+        report = self._report(loss, norm, sums, step_s)
+        if self.task.follow is not None:
+            self.task.follow(report)
+        return report
+
+    @property
+    def _is_over(self) -> bool:
+        return self._length.is_over(self.step)
+
+    def _is_due(self, every: int) -> bool:
+        """Whether something that is done now and then, and in the end, is to be done."""
+        return every > 0 and (self.step % every == 0 or self._is_over)
+
+    def _measure(self, log: Log) -> None:
+        """See what held-out data says; nothing of the run changes by it."""
+        if self.task.measure is None:
+            return
+        self.task.module.eval()
+        with torch.inference_mode(), torch.random.fork_rng():
+            numbers = self.task.measure()
+        self.task.module.train()
+        log.measured(self.step, numbers)
+        self._note(f"step {self.step}, held out: {said(numbers)}")
 
     def _update(self, weight: float, ids: Sequence[str]) -> float:
         """Change the weights by the gradients there are; gives their norm.
@@ -273,16 +323,20 @@ class Trainer(Generic[Batch]):
         return norm
 
     def _lr(self) -> float:
-        return self._optim.lr * lr_share(self.step, self.steps, self._schedule)
+        total = self._length.steps(self.step)
+        return self._optim.lr * lr_share(self.step, total, self._schedule)
 
-    def _report(self, loss: float, norm: float, counts: Sequence[int], step_s: float) -> StepReport:
+    def _report(self, loss: float, norm: float, sums: Sequence[float], step_s: float) -> StepReport:
+        """Count the step in; ``sums`` are processor time, tokens, tiles, and what is told."""
         lr = self._lr()
         self.step += 1
-        tokens, tiles = counts
+        self._length.used_s, tokens, tiles = sums[0], round(sums[1]), round(sums[2])
+        pairs = zip(self.task.told, sums[3::2], sums[4::2], strict=True)
+        steps = round(self._length.steps(self.step))
         tokens_per_s, tiles_per_s, mean_s = self._speed.add(step_s, tokens, tiles)
         return StepReport(
             step=self.step,
-            steps=self.steps,
+            steps=steps,
             loss=loss,
             lr=lr,
             norm=norm,
@@ -291,9 +345,10 @@ class Trainer(Generic[Batch]):
             step_s=step_s,
             tokens_per_s=tokens_per_s,
             tiles_per_s=tiles_per_s,
-            left_s=mean_s * (self.steps - self.step),
+            left_s=mean_s * (steps - self.step),
             memory_mib=peak_memory_mib(self._device),
             skipped=int(getattr(self.task.batches, "skipped", 0)),
+            numbers={name: total / count for name, total, count in pairs if count},
         )
 
     def _autocast(self) -> torch.autocast:
@@ -324,54 +379,3 @@ def shared(accumulation: int, world: int) -> int:
             f"step; give a multiple of {world}."
         )
     return accumulation // world
-
-
-def check_same(
-    before: Mapping[str, Any], now: Mapping[str, Any], free: frozenset[str], where: Path
-) -> None:
-    """See that a run is resumed with the settings that it began with.
-
-    Args:
-        before, now: settings by dotted name.
-        free: names that may differ.
-        where: the checkpoint, for the message.
-
-    Raises:
-        TrainingError: names every setting that differs.
-    """
-    names = sorted((before.keys() | now.keys()) - free)
-    odd = [n for n in names if before.get(n) != now.get(n)]
-    if odd:
-        said = "; ".join(f"{n} was {before.get(n)!r} and is {now.get(n)!r}" for n in odd)
-        raise TrainingError(
-            f"{where}: is of a run with other settings: {said}. Resume with the same ones, or "
-            "begin a run in another folder."
-        )
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Sets an event on the first Ctrl-C or TERM; the second one acts as if this were not here."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked  # only the main thread may ask for signals
-        return
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {
-        kind: signal.getsignal(kind) for kind in kinds
-    }
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
-        restore()
-
-    def restore() -> None:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
-
-    for kind in kinds:
-        signal.signal(kind, ask)
-    try:
-        yield asked
-    finally:
-        restore()

@@ -1,4 +1,4 @@
-"""AdamW with parameters grouped by part, layer and kind."""
+"""AdamW, and Muon beside it, with parameters grouped by part, layer and kind."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tilewise.errors import ConfigError, TrainingError
+from tilewise.train.muon import Muon, MuonConfig, is_hidden
 
 Named = Sequence[tuple[str, nn.Parameter]]
 """Parameters by the names that the network has for them."""
@@ -27,7 +28,8 @@ class OptimConfig:
     encoder that lies further from its output: layer j of L has ``vit_decay ** (L - 1 - j +
     vit_decay_offset)``, and the embedding, in front of layer 0, one power more than that. The
     papers do not say whether the last layer is decayed too (offset 1) or not (offset 0).
-    ``clip_norm`` is the largest norm of all gradients together, None for no limit.
+    ``clip_norm`` is the largest norm of all gradients together, None for no limit. With ``muon``
+    matrices between hidden values are learned by it, and all weights decay, vectors too.
     """
 
     lr: float = 1e-5
@@ -38,6 +40,7 @@ class OptimConfig:
     factors: tuple[tuple[str, float], ...] = ()
     vit_decay: float = 1.0
     vit_decay_offset: int = 0
+    muon: MuonConfig | None = None
 
     def __post_init__(self) -> None:
         if not self.lr > 0:
@@ -62,7 +65,7 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Groups for the optimiser of all parameters that learn, those with equal settings together.
 
-    Norms, biases and single vectors have no weight decay.
+    Norms, biases and single vectors have no weight decay, but where there is Muon.
 
     Args:
         module: the network; parameters without ``requires_grad`` are left out.
@@ -70,7 +73,8 @@ def parameter_groups(
         cfg: factors and decay.
 
     Returns:
-        Dicts with ``params``, ``names``, ``lr_factor`` (of the peak), ``weight_decay``.
+        Dicts with ``params``, ``names``, ``lr_factor`` (of the peak), ``weight_decay``, and
+        ``is_hidden`` for what is Muon's.
 
     Raises:
         ConfigError: a factor names a part that the network has not.
@@ -85,13 +89,14 @@ def parameter_groups(
             f"{', '.join(sorted(set(parts.values())))}. Correct the name."
         )
     depth = 1 + max((_layer(name) for name, part in parts.items() if part == "vit"), default=-1)
-    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    groups: dict[tuple[float, float, bool], dict[str, Any]] = {}
     for name, weight in learning(module):
         factor = factors.get(parts[name], 1.0)
         if parts[name] == "vit":
             factor *= cfg.vit_decay ** (depth - 1 - _layer(name) + cfg.vit_decay_offset)
-        decay = cfg.weight_decay if weight.ndim > 1 else 0.0
-        group = groups.setdefault((factor, decay), _group(factor, decay))
+        decay = cfg.weight_decay if weight.ndim > 1 or cfg.muon is not None else 0.0
+        key = factor, decay, cfg.muon is not None and is_hidden(name, weight, cfg.muon)
+        group = groups.setdefault(key, _group(*key))
         group["params"].append(weight)
         group["names"].append(name)
     if not groups:
@@ -99,8 +104,15 @@ def parameter_groups(
     return list(groups.values())
 
 
-def adamw(groups: list[dict[str, Any]], cfg: OptimConfig) -> torch.optim.AdamW:
+def optimiser(groups: list[dict[str, Any]], cfg: OptimConfig) -> torch.optim.Optimizer:
     """The optimiser; each group's learning rate is set before a step by ``set_lr``."""
+    if cfg.muon is not None:
+        return Muon(groups, lr=cfg.lr, betas=cfg.betas, eps=cfg.eps, cfg=cfg.muon)
+    return adamw(groups, cfg)
+
+
+def adamw(groups: list[dict[str, Any]], cfg: OptimConfig) -> torch.optim.AdamW:
+    """AdamW alone."""
     return torch.optim.AdamW(
         groups, lr=cfg.lr, betas=cfg.betas, eps=cfg.eps, weight_decay=cfg.weight_decay, fused=True
     )
@@ -124,8 +136,9 @@ def scaled_gradients(weights: Iterable[nn.Parameter], divisor: float) -> list[Te
     return found
 
 
-def _group(factor: float, decay: float) -> dict[str, Any]:
-    return {"params": [], "names": [], "lr_factor": factor, "weight_decay": decay}
+def _group(factor: float, decay: float, is_muon: bool) -> dict[str, Any]:
+    named = {"lr_factor": factor, "weight_decay": decay, "is_hidden": is_muon}
+    return {"params": [], "names": [], **named}
 
 
 def _layer(name: str) -> int:

@@ -182,6 +182,7 @@ class Together:
 class _Sums(NamedTuple):
     total: Tensor
     weight: float
+    numbers: Mapping[str, tuple[float, float]]
 
 
 class _Learner(nn.Module):
@@ -195,10 +196,10 @@ class _Learner(nn.Module):
         self.network = module
         self._learn, self._units = learn, {id(unit) for unit in units}
 
-    def forward(self, batch: Any) -> tuple[Tensor, float]:
+    def forward(self, batch: Any) -> tuple[Tensor, float, Mapping[str, tuple[float, float]]]:
         lost: Lost = self._learn(batch)
         own = [weight for weight in self._own(self.network) if weight.requires_grad]
-        return _touch(lost.total, own), float(lost.weight)
+        return _touch(lost.total, own), float(lost.weight), getattr(lost, "numbers", {})
 
     def _own(self, module: nn.Module) -> Iterator[nn.Parameter]:
         if id(module) in self._units:

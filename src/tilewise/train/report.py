@@ -8,9 +8,9 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -18,6 +18,9 @@ from tilewise.train.events import EventFile
 
 NUMBERS: Final = "steps.jsonl"
 """File of all reports, one JSON object a line."""
+
+HELD: Final = "held.jsonl"
+"""File of what held-out data said, one JSON object a line."""
 
 _WINDOW: Final = 20
 """Steps that speeds and the time left are taken over."""
@@ -31,7 +34,7 @@ class StepReport:
     ``lr`` the peak's share before factors. ``tokens`` and ``tiles`` are those of the step's
     batches. Speeds are over the last steps, ``left_s`` at that speed. ``memory_mib`` is the
     largest so far: of the process, or of a GPU what its tensors took. ``skipped`` counts bad
-    samples so far.
+    samples so far. ``numbers`` are what the task tells beside the loss, means over the step.
     """
 
     step: int
@@ -47,6 +50,7 @@ class StepReport:
     left_s: float
     memory_mib: float
     skipped: int = 0
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def line(self) -> str:
@@ -97,17 +101,27 @@ class Log:
         folder.mkdir(parents=True, exist_ok=True)
         self._callbacks, self._clock = callbacks, clock
         self._events = EventFile(folder, clock(), done + 1 if done else 0)
-        _cut(folder / NUMBERS, done)
+        for name in (NUMBERS, HELD):
+            _cut(folder / name, done)
+        self._folder = folder
         self._numbers = (folder / NUMBERS).open("a", encoding="utf-8")
 
     def __call__(self, report: StepReport) -> None:
         """Take a report."""
         numbers = asdict(report)
-        self._numbers.write(json.dumps(numbers) + "\n")
+        told = numbers if report.numbers else {k: v for k, v in numbers.items() if k != "numbers"}
+        self._numbers.write(json.dumps(told) + "\n")
         self._numbers.flush()
         self._events.add(report.step, _tagged(numbers), self._clock())
         for callback in self._callbacks:
             callback(report)
+
+    def measured(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Write down what held-out data said behind a step."""
+        with (self._folder / HELD).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **numbers}) + "\n")
+        tags = {f"held/{name}": number for name, number in numbers.items()}
+        self._events.add(step, tags, self._clock())
 
     def close(self) -> None:
         """Close the files."""
@@ -133,17 +147,23 @@ def spoken(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def said(numbers: Mapping[str, float]) -> str:
+    """Numbers by name as they are said."""
+    return ", ".join(f"{name} {number:.3f}" for name, number in numbers.items())
+
+
 def read_losses(folder: Path) -> dict[int, float]:
     """Losses by step, from ``steps.jsonl`` of a folder."""
     lines = (folder / NUMBERS).read_text(encoding="utf-8").splitlines()
     return {item["step"]: item["loss"] for item in map(json.loads, lines)}
 
 
-def _tagged(numbers: Mapping[str, float]) -> dict[str, float]:
+def _tagged(numbers: Mapping[str, Any]) -> dict[str, float]:
     """Numbers worth a curve, in TensorBoard's groups."""
     learning = {f"train/{name}": numbers[name] for name in ("loss", "lr", "norm", "skipped")}
     names = ("tokens_per_s", "tiles_per_s", "step_s", "memory_mib")
-    return learning | {f"speed/{name}": numbers[name] for name in names}
+    told = {f"told/{name}": number for name, number in numbers["numbers"].items()}
+    return learning | {f"speed/{name}": numbers[name] for name in names} | told
 
 
 def _cut(path: Path, done: int) -> None:
