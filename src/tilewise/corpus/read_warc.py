@@ -1,0 +1,187 @@
+"""WARC archives, by fastwarc, past what is broken in them.
+
+fastwarc stops at the first damaged record and takes a cut file for a whole one. Here the reading
+goes on at the next record after a damaged one, and a body shorter than its header says is counted.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Final, NamedTuple
+
+from tilewise.corpus.body import decoded_body
+from tilewise.corpus.raw import Capture, Counts, Raw, ReadConfig, as_raw
+from tilewise.errors import MissingExtraError
+
+_MEMBER: Final = b"\x1f\x8b\x08"
+_WARC: Final = b"WARC/"
+_BLOCK: Final = 1 << 20
+_LOOK: Final = 512
+_BROKEN: Final = (OSError, ValueError, EOFError, RuntimeError)
+
+
+class _Body(NamedTuple):
+    """A record's body, and whether all of it is there."""
+
+    data: bytes
+    is_whole: bool
+
+
+def read_warc(
+    file: BinaryIO, name: str, *, counts: Counts, start: int, end: int, cfg: ReadConfig
+) -> Iterator[Raw]:
+    """Records of an open archive that begin in [start, end); arguments as for ``read_pages``."""
+    limit = max(cfg.max_page_bytes, cfg.max_image_bytes) + 1
+    at = _next_record(file, start, end)
+    was_counted = False
+    while at is not None:
+        last, is_whole = -1, True
+        try:
+            for record, offset in _records(file, at, end):
+                last, was_counted = offset, False
+                body = _body(record, limit)
+                if not body.is_whole:
+                    counts("truncated_record")
+                    is_whole = False
+                    break  # a wrong length may hide records that follow
+                raw = _raw(record, body.data, name, offset, counts, cfg)
+                if raw is not None:
+                    yield raw
+        except _BROKEN:
+            # The record after a good one fails twice: on the way to it, and again at its start.
+            if last >= 0 or not was_counted:
+                counts("broken_record")
+            was_counted = last >= 0
+        else:
+            if is_whole:
+                return
+        at = _next_record(file, max(at, last) + 1, end)
+
+
+def _records(file: BinaryIO, at: int, end: int) -> Iterator[tuple[Any, int]]:
+    """Records from one that begins at ``at``, with their offsets, until ``end``."""
+    archive_iterator, kinds = _fastwarc()
+    file.seek(at)
+    for record in archive_iterator(file, record_types=kinds, parse_http=False):
+        offset = int(record.stream_pos)
+        if offset >= end and _begins(file, offset):
+            return
+        yield record, offset
+
+
+def _fastwarc() -> tuple[Any, Any]:
+    if importlib.util.find_spec("fastwarc") is None:
+        raise MissingExtraError(
+            'reading WARC files needs fastwarc; install it with: pip install "tilewise[corpus]"'
+        )
+    from fastwarc.warc import ArchiveIterator, WarcRecordType  # noqa: PLC0415 - an extra
+
+    return ArchiveIterator, WarcRecordType.response | WarcRecordType.resource
+
+
+def _begins(file: BinaryIO, offset: int) -> bool:
+    """Whether a record truly begins there; inside one long gzip member offsets say little."""
+    at = file.tell()
+    file.seek(offset)
+    is_one = _opens(file.read(_LOOK))
+    file.seek(at)
+    return is_one
+
+
+def _opens(data: bytes) -> bool:
+    """Whether bytes open a record, packed or not."""
+    if data.startswith(_MEMBER):
+        try:
+            data = zlib.decompressobj(31).decompress(data, 16)
+        except zlib.error:
+            return False
+    return data.startswith(_WARC)
+
+
+def _next_record(file: BinaryIO, start: int, end: int) -> int | None:
+    """Where the first record at or after ``start`` begins, None if there is none before ``end``."""
+    file.seek(max(start - 1, 0))
+    kept = file.read(min(start, 1))  # a line break before a record that is not packed
+    at = start
+    while at < end:
+        block = file.read(_BLOCK)
+        data, first = kept + block, at - len(kept)
+        is_last = len(block) < _BLOCK
+        for place in _places(data, 0 if first == start else 1):
+            if first + place >= end:
+                return None
+            if len(data) - place < _LOOK and not is_last:
+                break  # looked at with what follows
+            if _opens(data[place : place + _LOOK]):
+                return first + place
+        if is_last:
+            return None
+        at += len(block)
+        kept = data[-_LOOK:]
+    return None
+
+
+def _places(data: bytes, start: int) -> list[int]:
+    """Where a record may begin: a gzip member, or the sign of WARC at the start of a line."""
+    places = []
+    for sign in (_MEMBER, _WARC):
+        at = data.find(sign, start)
+        while at >= 0:
+            if sign == _MEMBER or at == 0 or data[at - 1 : at] == b"\n":
+                places.append(at)
+            at = data.find(sign, at + 1)
+    return sorted(places)
+
+
+def _body(record: Any, limit: int) -> _Body:
+    """What a record holds, after its HTTP header if it has one, at most ``limit`` bytes."""
+    if str(record.headers.get("Content-Type") or "").lower().startswith("application/http"):
+        record.parse_http(auto_decode="none")
+    length = record.content_length
+    data = record.reader.read(min(length, limit))
+    has_name = record.headers.get("WARC-Target-URI") is not None
+    return _Body(data, has_name and len(data) >= min(length, limit))
+
+
+def _raw(
+    record: Any, body: bytes, name: str, offset: int, counts: Counts, cfg: ReadConfig
+) -> Raw | None:
+    """What a record is, or None after it was counted."""
+    headers, http = record.headers, record.http_headers
+    kind, status, robots_tag, is_cut = headers.get("Content-Type") or "", 200, "", False
+    if http is not None:
+        status, kind = http.status_code, http.get("Content-Type") or ""
+        if not isinstance(status, int):
+            counts("broken_http_header")
+            return None
+        robots_tag = ", ".join(http.get_multiple("X-Robots-Tag"))
+        body = _without_next(body, http.get("Content-Length") or "", counts)
+        limit = max(cfg.max_page_bytes, cfg.max_image_bytes) + 1
+        body, is_cut = decoded_body(
+            body, http.get("Transfer-Encoding") or "", http.get("Content-Encoding") or "", limit
+        )
+        if is_cut:
+            counts("truncated_body")
+    capture = Capture(
+        url=(headers.get("WARC-Target-URI") or "").strip(" <>"),
+        data=body,
+        content_type=kind,
+        captured=headers.get("WARC-Date") or "",
+        archive=name,
+        offset=offset,
+        robots_tag=robots_tag,
+        is_cut=is_cut or headers.get("WARC-Truncated") is not None,
+    )
+    return as_raw(capture, status, counts, cfg)
+
+
+def _without_next(body: bytes, length: str, counts: Counts) -> bytes:
+    """A body without the records that a wrong length of its own made part of it."""
+    if length.isdigit() and len(body) > int(length):
+        end = body.find(b"\r\n\r\nWARC/1.", int(length))
+        if end >= 0:
+            counts("wrong_length")
+            return body[:end]
+    return body
