@@ -50,6 +50,10 @@ def test_a_run_ends_when_more_than_a_share_is_bad_but_not_at_its_first_samples()
     listed.add(good=4)
     with pytest.raises(DataError, match=r"3 of 8 samples are bad \(missing image 2, too long 1\)"):
         listed.add(LONG)
+    early = BadList(None, BadConfig(most_share=0.1, least=8))
+    early.add(GONE, good=6)
+    with pytest.raises(DataError, match="1 of 8"):
+        early.add(good=1)  # only now enough were seen
     moved = BadList(None, BadConfig(most_share=0.5))
     moved.add(good=2)
     moved.move(GONE)

@@ -84,7 +84,7 @@ class BadList:
         for item in bad:
             self.reasons[item.reason] += 1
             self._write(item._asdict())
-        if bad and self.seen >= self.cfg.least:
+        if self.seen >= self.cfg.least:
             self.check()
 
     def move(self, bad: Bad) -> None:
