@@ -22,12 +22,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, cast
+from typing import Any, BinaryIO, Final, cast
 
 from tilewise.sources.processes import cpu_seconds
 from tilewise.sources.program import environment
 
-_PROGRAM: Final = Path(__file__).with_name("decoder_program.py")
+PROGRAM: Final = Path(__file__).with_name("decoder_program.py")
+"""Decodes PDF files and videos; another program may serve other kinds with its ``main``."""
+
 _LOOK_S: Final = 0.1
 _numbers = itertools.count()
 
@@ -70,7 +72,7 @@ class Limits:
 class _Program:
     """One running program and its socket."""
 
-    def __init__(self, kind: str, name: str, limits: Limits) -> None:
+    def __init__(self, kind: str, name: str, limits: Limits, program: Path) -> None:
         self.limits = limits
         self._name = name
         self._link, theirs = socket.socketpair()
@@ -82,7 +84,7 @@ class _Program:
         }
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_PROGRAM), json.dumps(order)],
+                [sys.executable, "-I", "-S", str(program), json.dumps(order)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -162,12 +164,13 @@ class _Program:
 class Decoder:
     """One decoder, by the program that runs when it is asked something."""
 
-    def __init__(self, kind: Literal["pdf", "video"], name: str, limits: Limits) -> None:
-        """``kind`` is a part of ``decoder_program``, ``name`` what messages call it."""
+    def __init__(self, kind: str, name: str, limits: Limits, program: Path = PROGRAM) -> None:
+        """``kind`` is a part of ``program``, ``name`` what messages call it."""
         self.limits = limits
         self.running: _Program | None = None
         self._kind = kind
         self._name = name
+        self._program = program
         self._guard = threading.RLock()
         atexit.register(self.end)
 
@@ -188,7 +191,7 @@ class Decoder:
             if self.running is not None and not self.running.is_usable:
                 self.end()
             if self.running is None:
-                self.running = _Program(self._kind, self._name, self.limits)
+                self.running = _Program(self._kind, self._name, self.limits, self._program)
             self.running.limits = self.limits
             try:
                 return self.running.ask(document, way, descriptor, more)

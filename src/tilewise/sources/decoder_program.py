@@ -1,8 +1,8 @@
 """The program that holds PDFium or FFmpeg, which may crash or never end on hostile files.
 
-Run by path, it answers requests from one socket, one at a time: lines of JSON, each after the
-descriptor of a file where one is needed. It ends when the socket closes or the process that
-started it is gone.
+Run by path, or by another such program with kinds of its own, it answers requests from one socket,
+one at a time: lines of JSON, each after the descriptor of a file where one is needed. It ends when
+the socket closes or the process that started it is gone.
 """
 
 import array
@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 _SCAN_OBJECTS = 5000  # an invisible text layer has one for each word
@@ -25,7 +25,7 @@ _SCAN_FILLS = 0.7
 _LOOK_S = 0.5
 
 
-def main() -> None:
+def main(kinds: "Mapping[str, Callable[[], Server]] | None" = None) -> None:
     """Serve the socket of the order in the first argument, JSON, until it closes."""
     order: dict[str, Any] = json.loads(sys.argv[1])
     sys.path[:] = order["path"]
@@ -38,7 +38,7 @@ def main() -> None:
         resource.setrlimit(which, (value, value))
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with socket.socket(fileno=order["socket"]) as link:
-        server = _KINDS[order["kind"]]()
+        server = (kinds or _KINDS)[order["kind"]]()
         while (asked := _received(link)) is not None:
             request, descriptors = asked
             try:
@@ -68,14 +68,14 @@ def _received(link: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     return json.loads(line), found
 
 
-class _Server(Protocol):
+class Server(Protocol):
     """What answers: a function for each way of asking, and the errors that are answers too."""
 
     ways: dict[str, Callable[..., Any]]
     errors: tuple[type[Exception], ...]
 
 
-def _reply(server: _Server, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+def _reply(server: Server, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
     """The value asked for, or what the decoder says is wrong."""
     way = server.ways[request.pop("way")]
     try:
@@ -365,7 +365,7 @@ class _Video:
         return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4))
 
 
-_KINDS: dict[str, Callable[[], _Server]] = {"pdf": _Pdfium, "video": _Ffmpeg}
+_KINDS: dict[str, Callable[[], Server]] = {"pdf": _Pdfium, "video": _Ffmpeg}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,243 @@
+"""Finding one image among all parts of a store, by its address, in bounded memory.
+
+``index.keys`` holds one fixed row for each row of each log, sorted by a hash of the address; it is
+mapped, not read. A lookup is a binary search and two short reads.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewise.corpus.addresses import checked_parts, checked_url, host_of
+from tilewise.corpus.image_measure import facts_of, read_facts
+from tilewise.corpus.image_store import Row, part_rows
+from tilewise.corpus.images import Fetched
+from tilewise.corpus.robots import Rules
+from tilewise.errors import DataError, SourceError
+from tilewise.sources.addresses import RefusedError
+
+KEYS: Final = "index.keys"
+PARTS: Final = "index.json"
+
+ARCHIVED: Final = "archive-"
+"""How names of parts begin whose images were in the archive."""
+
+MAX_REDIRECTS: Final = 5
+
+_NO_FACTS: Final = (1 << 64) - 1
+_KEY: Final = np.dtype(
+    [("high", "<u8"), ("low", "<u8"), ("part", "<u4"), ("row", "<u8"), ("facts", "<u8")]
+)
+_LINE: Final = 1 << 14
+
+
+def index_images(folder: Path) -> int:
+    """Write the index of all parts of a store; the number of its rows.
+
+    Takes 36 bytes of memory for each, once. The file is written under another name first.
+    """
+    names = sorted(path.stem for path in folder.glob("*.log"))
+    tables: list[NDArray[np.void]] = []
+    robots: dict[str, Row] = {}
+    for number, name in enumerate(names):
+        table, rules = _table(folder, name, number)
+        tables.append(table)
+        for host, row in rules.items():
+            if host not in robots or row["captured"] > robots[host]["captured"]:
+                robots[host] = row
+    keys = np.concatenate([np.zeros(0, _KEY), *tables])
+    keys = keys[np.lexsort((keys["low"], keys["high"]))]
+    _replace(folder / KEYS, keys.tobytes())
+    told = {"parts": names, "robots": {host: row["data"] for host, row in sorted(robots.items())}}
+    _replace(folder / PARTS, json.dumps(told).encode())
+    return len(keys)
+
+
+class ImageIndex:
+    """Looks images of a store up; ``index_images`` has written its index.
+
+    Args:
+        folder: of the store.
+        archive_robots: whether a robots.txt in the archive holds for images in the archive.
+        allow_private: whether addresses of private networks may have been asked.
+
+    Raises:
+        DataError: there is no index, or it is damaged.
+    """
+
+    def __init__(
+        self, folder: Path, *, archive_robots: bool = True, allow_private: bool = False
+    ) -> None:
+        self._folder = folder
+        self._allow_private = allow_private
+        try:
+            told = json.loads((folder / PARTS).read_bytes())
+            size = (folder / KEYS).stat().st_size
+            keys = np.memmap(folder / KEYS, _KEY, "r") if size else np.zeros(0, _KEY)
+        except (OSError, ValueError) as err:
+            raise DataError(
+                f"{folder} has no index of images that can be read ({err}); run the image stage."
+            ) from err
+        self._keys: NDArray[np.void] = keys
+        self._high: NDArray[np.uint64] = keys["high"]
+        self._names: list[str] = told["parts"]
+        self._files: dict[tuple[int, str], int] = {}
+        robots: dict[str, str] = told["robots"] if archive_robots else {}
+        self._rules = lru_cache(1000)(
+            lambda host: Rules(base64.b64decode(robots[host])) if host in robots else None
+        )
+
+    def lookup(self, url: str) -> Fetched:
+        """What came of asking for an image, redirects followed."""
+        try:
+            asked = at = checked_url(url, allow_private=self._allow_private)
+        except RefusedError as err:
+            return Fetched(url=url, reason="image_blocked_address", detail=str(err))
+        except SourceError as err:
+            return Fetched(url=url, reason="image_unavailable", detail=f"bad address: {err}")
+        seen = {asked}
+        for _ in range(MAX_REDIRECTS + 1):
+            found = self._best(at)
+            if found is None:
+                return Fetched(url=url, reason="image_unavailable", detail="not in the archive")
+            row, name, facts_at = found
+            if "to" not in row:
+                return self._fetched(url, at, row, name, facts_at)
+            at = row["to"]
+            if at in seen:
+                return Fetched(url=url, reason="image_unavailable", detail="redirect loop")
+            seen.add(at)
+        return Fetched(url=url, reason="image_unavailable", detail="too many redirects")
+
+    def data(self, url: str) -> bytes | None:
+        """The bytes of an image, None where there are none."""
+        fetched = self.lookup(url)
+        if fetched.reason or fetched.facts is None:
+            return None
+        found = self._best(checked_url(url, allow_private=self._allow_private))
+        while found is not None and "to" in found[0]:
+            found = self._best(found[0]["to"])
+        assert found is not None  # the lookup has gone the same way
+        row, name, _ = found
+        number = self._names.index(name)
+        return os.pread(self._file(number, "bytes"), row["size"], row["offset"])
+
+    def has(self, url: str) -> bool:
+        """Whether anything came of asking for an address, be it a reason."""
+        try:
+            return self._best(checked_url(url, allow_private=self._allow_private)) is not None
+        except SourceError:
+            return True
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for file in self._files.values():
+            os.close(file)
+        self._files.clear()
+
+    def _fetched(self, url: str, at: str, row: Row, name: str, facts_at: int) -> Fetched:
+        if "reason" in row:
+            return Fetched(url=url, reason=row["reason"], detail=row["detail"])
+        if name.startswith(ARCHIVED):
+            rules = self._rules(host_of(checked_parts(at, allow_private=True)))
+            if rules is not None and not rules.allows(at):
+                return Fetched(url=url, reason="image_robots", detail="robots.txt in the archive")
+        known = Fetched(url=url, size_bytes=row["size"], sha256=row["sha256"])
+        if facts_at == _NO_FACTS:
+            return replace(known, reason="image_decode", detail="it was not measured")
+        facts = facts_of(self._row(self._names.index(name), "facts", facts_at))
+        return replace(known, facts=facts)
+
+    def _best(self, url: str) -> tuple[Row, str, int] | None:
+        """Of all rows about an address: with bytes, from the archive, captured last."""
+        found = [
+            (row, self._names[part], facts)
+            for row, part, facts in self._found(url)
+            if row["url"] == url
+        ]
+        return max(found, key=_worth, default=None)
+
+    def _found(self, url: str) -> Iterator[tuple[Row, int, int]]:
+        high, low = _hash(url)
+        at = int(np.searchsorted(self._high, np.uint64(high)))
+        while at < len(self._keys) and int(self._keys[at]["high"]) == high:
+            if int(self._keys[at]["low"]) == low:
+                key = self._keys[at]
+                number = int(key["part"])
+                yield self._row(number, "log", int(key["row"])), number, int(key["facts"])
+            at += 1
+
+    def _row(self, number: int, ending: str, begin: int) -> Row:
+        file, line = self._file(number, ending), b""
+        while b"\n" not in line:
+            more = os.pread(file, _LINE, begin + len(line))
+            if not more:
+                raise DataError(
+                    f"{self._folder} has an index that does not fit its parts; run the image "
+                    "stage again."
+                )
+            line += more
+        row: dict[str, Any] = json.loads(line[: line.index(b"\n")])
+        return row
+
+    def _file(self, number: int, ending: str) -> int:
+        if (number, ending) not in self._files:
+            if len(self._files) >= _MOST_OPEN:
+                self.close()
+            path = self._folder / f"{self._names[number]}.{ending}"
+            self._files[number, ending] = os.open(path, os.O_RDONLY)
+        return self._files[number, ending]
+
+
+_MOST_OPEN: Final = 256
+
+
+def _worth(found: tuple[Row, str, int]) -> tuple[bool, bool, str]:
+    row, name, _ = found
+    return "sha256" in row, name.startswith(ARCHIVED), row["captured"]
+
+
+def _table(folder: Path, name: str, number: int) -> tuple[NDArray[np.void], dict[str, Row]]:
+    """Keys of a part's rows, and its hosts' rules."""
+    path, facts_at = folder / f"{name}.facts", {}
+    if path.exists():
+        facts_at = {content: begin for content, _, begin in read_facts(path)}
+    last: dict[str, tuple[int, int]] = {}
+    robots: dict[str, Row] = {}
+    for row, begin in part_rows(folder / f"{name}.log"):
+        if "robots" in row:
+            robots[row["robots"]] = row
+        elif "url" in row and "asked" not in row:
+            last[row["url"]] = begin, facts_at.get(row.get("sha256", ""), _NO_FACTS)
+    table = np.empty(len(last), _KEY)
+    for place, (url, (begin, facts)) in enumerate(last.items()):
+        table[place] = (*_hash(url), number, begin, facts)
+    return table, robots if name.startswith(ARCHIVED) else {}
+
+
+def _hash(url: str) -> tuple[int, int]:
+    digest = sha256(url.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

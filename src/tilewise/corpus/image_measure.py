@@ -1,0 +1,179 @@
+"""Facts of all images of a part, each content decoded once, kept beside the part."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from tilewise.corpus.image_facts import Facts, ImageMeter
+from tilewise.corpus.image_store import part_rows
+from tilewise.corpus.images import ImageConfig
+from tilewise.records import Pixels
+
+Score = Callable[[Sequence[Pixels]], Sequence[float]]
+"""Scores images, each uint8 RGB (height, width, 3); as many numbers as images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageScorers:
+    """What scores images; None where there is none, and then its filter is off and says so.
+
+    ``aesthetic`` gives 0 to 10, ``unsafe`` 0 to 1. ``side``: longest side in pixels of what they
+    are given. ``name``: of them together, e.g. with a hash of their weights; facts that were found
+    with others are found anew.
+    """
+
+    aesthetic: Score | None = None
+    unsafe: Score | None = None
+    side: int = 448
+    name: str = ""
+
+    @property
+    def drawn_side(self) -> int:
+        """Side of the pixels that are needed, 0 where nobody scores."""
+        return self.side if self.aesthetic or self.unsafe else 0
+
+
+def filters_off(cfg: ImageConfig, scorers: ImageScorers) -> Mapping[str, str]:
+    """Filters that are not applied, by the name of their setting, and why."""
+    off = {
+        name: "switched off"
+        for name in (
+            "min_side", "max_aspect_ratio", "max_side", "max_pixels", "max_bytes",
+            "min_aesthetic", "max_unsafe", "max_documents",
+        )
+        if getattr(cfg, name) is None
+    }  # fmt: skip
+    if not cfg.ad_words and not cfg.ad_names:
+        off["ad_words"] = "switched off"
+    if scorers.aesthetic is None:
+        off.setdefault("min_aesthetic", "no scorer given")
+    if scorers.unsafe is None:
+        off.setdefault("max_unsafe", "no scorer given")
+    return off
+
+
+def measure_part(
+    folder: Path, name: str, cfg: ImageConfig, scorers: ImageScorers | None = None
+) -> Counter[str]:
+    """Find out about every content of a part what is not known yet.
+
+    What was found is kept in ``<name>.facts``, a line for each content, and a run that is killed
+    goes on from there. Facts found with other limits or scorers are found anew.
+
+    Returns:
+        How many were ``measured``, and how many of these failed by reason.
+    """
+    scorers = scorers or ImageScorers()
+    path, counts = folder / f"{name}.facts", Counter[str]()
+    known = _begin(path, _made_with(cfg, scorers))
+    places = _unmeasured(folder / f"{name}.log", known)
+    if not places:
+        return counts
+    meter = ImageMeter(cfg.decode_limits)
+    try:
+        with path.open("ab", buffering=0) as out, (folder / f"{name}.bytes").open("rb") as file:
+            found = meter.draw_file(file, list(places.values()), scorers.drawn_side)
+            for sha256, facts in zip(places, _scored(found, scorers), strict=True):
+                out.write(_line({"sha256": sha256} | _told(facts)))
+                counts["measured"] += 1
+                if facts.reason:
+                    counts[facts.reason] += 1
+            os.fsync(out.fileno())
+    finally:
+        meter.close()
+    return counts
+
+
+def read_facts(path: Path) -> Iterator[tuple[str, Facts, int]]:
+    """SHA-256 of each content of a part, its facts, and where their line begins."""
+    for row, begin in part_rows(path):
+        if "sha256" in row:
+            yield row["sha256"], facts_of(row), begin
+
+
+def facts_of(row: Mapping[str, Any]) -> Facts:
+    """Facts from their line."""
+    return Facts(**{name: value for name, value in row.items() if name != "sha256"})
+
+
+def _told(facts: Facts) -> dict[str, Any]:
+    """Facts without what is as usual."""
+    usual = asdict(Facts(kind=""))
+    return {name: value for name, value in asdict(facts).items() if value != usual[name]}
+
+
+def _made_with(cfg: ImageConfig, scorers: ImageScorers) -> dict[str, Any]:
+    """What facts depend on."""
+    has = [name for name in ("aesthetic", "unsafe") if getattr(scorers, name) is not None]
+    limits = cfg.decode_limits
+    made = {"max_pixels": limits.max_pixels, "max_side": limits.max_side, "scorers": has}
+    return made | ({"side": scorers.side, "name": scorers.name} if has else {})
+
+
+def _begin(path: Path, made: Mapping[str, Any]) -> set[str]:
+    """Contents whose facts stand there; a file of other limits is begun anew, a torn row cut."""
+    first, known, end = None, set(), 0
+    if path.exists():
+        for row, begin in part_rows(path):
+            first = row if begin == 0 else first
+            known |= {row["sha256"]} if "sha256" in row else set()
+            end = begin + len(_line(row))
+    if first != dict(made):
+        path.write_bytes(_line(made))
+        return set()
+    os.truncate(path, end)
+    return known
+
+
+def _unmeasured(log: Path, known: set[str]) -> dict[str, tuple[int, int]]:
+    """Places of contents whose facts are missing, by SHA-256, as they lie in the file."""
+    places = {
+        row["sha256"]: (row["offset"], row["size"])
+        for row, _ in part_rows(log)
+        if "sha256" in row and row["sha256"] not in known
+    }
+    return dict(sorted(places.items(), key=lambda item: item[1]))
+
+
+_BATCH: Final = 16
+
+
+def _scored(found: Iterable[tuple[Facts, Pixels | None]], scorers: ImageScorers) -> Iterator[Facts]:
+    """Facts in their order, with scores where there are pixels to score."""
+    if not scorers.drawn_side:
+        yield from (facts for facts, _ in found)
+        return
+    batch: list[tuple[Facts, Pixels | None]] = []
+    for pair in found:
+        batch.append(pair)
+        if len(batch) == _BATCH:
+            yield from _scored_batch(batch, scorers)
+            batch = []
+    yield from _scored_batch(batch, scorers)
+
+
+def _scored_batch(
+    batch: Sequence[tuple[Facts, Pixels | None]], scorers: ImageScorers
+) -> Iterator[Facts]:
+    drawn = [pixels for _, pixels in batch if pixels is not None]
+    aesthetic = iter(scorers.aesthetic(drawn) if scorers.aesthetic and drawn else [])
+    unsafe = iter(scorers.unsafe(drawn) if scorers.unsafe and drawn else [])
+    for facts, pixels in batch:
+        if pixels is None:
+            yield facts
+            continue
+        yield replace(
+            facts,
+            aesthetic=float(next(aesthetic)) if scorers.aesthetic else None,
+            unsafe=float(next(unsafe)) if scorers.unsafe else None,
+        )
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(row, separators=(",", ":")).encode() + b"\n"
