@@ -1,0 +1,310 @@
+"""Shards of documents, with an index or without: rows by their number, or one after the other."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+import numpy as np
+
+from tilewise.errors import DataError
+from tilewise.records import Document
+from tilewise.shards.conversation import Bad, BadError, ImageRef
+from tilewise.shards.document_lines import LinesGroups
+from tilewise.shards.document_parquet import ParquetGroups
+from tilewise.shards.document_tar import TarGroups, TarRows
+from tilewise.shards.documents import from_row
+from tilewise.shards.image_files import ImageFolder, images_of
+from tilewise.shards.index import NAME, Form, Group, Index, Shard, read_index
+from tilewise.shards.records import parsed
+from tilewise.shards.released import from_released
+
+KEPT: Final = 3
+"""Groups of rows that are kept decoded."""
+
+_GZIP: Final = b"\x1f\x8b"
+
+
+class Place(NamedTuple):
+    """Where a row is: the number of its shard, and its own there."""
+
+    shard: int
+    row: int
+
+
+class Rows(Protocol):
+    """Rows of a group."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
+
+
+class Groups(Protocol):
+    """A shard, read by groups."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Its groups."""
+
+    def read(self, group: int) -> Rows:
+        """The rows of a group."""
+
+
+class Stored(NamedTuple):
+    """A row as it is stored, the name of its place, and its images in order.
+
+    An image that is not there is None; one that lies in a folder may be missing all the same.
+    """
+
+    row: Mapping[str, Any]
+    where: str
+    images: tuple[ImageRef | None, ...]
+
+    def document(self) -> Document:
+        """The document; raises BadError."""
+        return from_released(self.row)
+
+
+class Shards:
+    """Documents by their number through all shards. It travels to other processes.
+
+    Args:
+        index: of the shards.
+        images: finds images whose bytes are not in the shards.
+        columns: of Parquet files, those that are read; None for all.
+        kept: groups of rows that are kept decoded.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        images: ImageFolder | None = None,
+        columns: Sequence[str] | None = None,
+        kept: int = KEPT,
+    ) -> None:
+        self.index = index
+        self._images = images or images_of(index.folder)
+        self._columns, self._most = columns, kept
+        counts = [len(shard.groups) for shard in index.shards]
+        self._first = np.array([0, *accumulate(counts)], np.int64)  # group of each shard
+        self.sizes = [group.rows for shard in index.shards for group in shard.groups]
+        self._starts = np.array([0, *accumulate(self.sizes)], np.int64)  # row of each group
+        self._open: tuple[int, Groups] | None = None
+        self._kept: OrderedDict[int, Rows] = OrderedDict()
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, number: int) -> Stored:
+        """Row ``number`` through all shards, from 0.
+
+        Raises:
+            BadError: the row is damaged.
+            DataError: its shard is damaged, or is another than the index says.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        group = int(np.searchsorted(self._starts, number, side="right")) - 1
+        place = self.place(number)
+        rows, within = self._rows(group), number - int(self._starts[group])
+        row = rows[within]
+        if isinstance(rows, TarRows):
+            images = rows.files(within, row)
+        else:
+            images = tuple(self._file(url) for url in row.get("images") or () if url is not None)
+        return Stored(row, self.where(place), images)
+
+    def place(self, number: int) -> Place:
+        """Shard and row of a number."""
+        group = int(np.searchsorted(self._starts, number, side="right")) - 1
+        shard = int(np.searchsorted(self._first, group, side="right")) - 1
+        return Place(shard, number - int(self._starts[self._first[shard]]))
+
+    def number(self, place: Place) -> int:
+        """The number of a row of a shard."""
+        return int(self._starts[self._first[place.shard]]) + place.row
+
+    def where(self, place: Place) -> str:
+        """Names a place for messages."""
+        return f"{self.index.path(place.shard)}: row {place.row + 1}"
+
+    def _file(self, url: object) -> ImageRef:
+        if not isinstance(url, str):
+            raise BadError("unreadable record", "an image is no address")
+        return ImageRef(name=url, path=self._images.find(url))
+
+    def _rows(self, group: int) -> Rows:
+        if group in self._kept:
+            self._kept.move_to_end(group)
+            return self._kept[group]
+        shard = int(np.searchsorted(self._first, group, side="right")) - 1
+        if self._open is None or self._open[0] != shard:
+            self._open = (shard, opened(self.index, shard, self._columns))
+        rows = self._open[1].read(group - int(self._first[shard]))
+        self._kept[group] = rows
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": None, "_kept": OrderedDict()}
+
+
+def opened(index: Index, number: int, columns: Sequence[str] | None = None) -> Groups:
+    """A shard of an index.
+
+    Raises:
+        DataError: it cannot be read, or is not as the index says.
+        MissingExtraError: PyArrow is needed and not installed.
+    """
+    shard, path = index.shards[number], index.path(number)
+    try:
+        size = path.stat().st_size
+    except OSError as err:
+        raise DataError(f"{path} cannot be read ({err.strerror}); get it back.") from err
+    if size != shard.bytes:
+        raise DataError(
+            f"{path} has {size:,} bytes and by the index {shard.bytes:,}; get the file again, or "
+            "write its index anew."
+        )
+    if index.form == "jsonl":
+        return LinesGroups(path, shard.groups)
+    if index.form == "webdataset":
+        return TarGroups(path, shard.groups)
+    found = ParquetGroups(path, columns)
+    if [group.rows for group in found.groups] != [group.rows for group in shard.groups]:
+        raise DataError(
+            f"{path} has other row groups than the index says; get the file again, or write its "
+            "index anew."
+        )
+    return found
+
+
+def open_index(path: Path) -> Index:
+    """The index of a folder or file, or one made of what lies there.
+
+    Args:
+        path: a folder with an index, the index itself, a folder of shards without one, or one
+            shard, which may be a released Parquet file.
+
+    Raises:
+        DataError: there are no shards, or one is damaged.
+        MissingExtraError: PyArrow is needed and not installed.
+    """
+    if path.name == NAME or (path / NAME).is_file():
+        return read_index(path)
+    if not path.is_dir():
+        return index_files([path])
+    files = sorted(p for end in ("parquet", "tar", "jsonl") for p in path.glob(f"*.{end}"))
+    if not files:
+        raise DataError(f"{path} holds no shards of documents; give a folder that does.")
+    return index_files(files)
+
+
+def index_files(files: Sequence[Path]) -> Index:
+    """An index of files of one form, without hashes; of archives and lines all are read.
+
+    Raises:
+        DataError: a file is damaged, of no form that is known, or of another than the first.
+    """
+    forms = {_form(file): file for file in reversed(files)}
+    if len(forms) > 1:
+        told = " and ".join(f"{file} is {form}" for form, file in forms.items())
+        raise DataError(f"{told}; give shards of one form.")
+    (form,) = forms
+    shards = []
+    for file in files:
+        groups = _KINDS[form](file).groups
+        rows = sum(group.rows for group in groups)
+        size = file.stat().st_size
+        name = str(file.absolute())
+        shards.append(Shard(name=name, rows=rows, bytes=size, sha256="", groups=groups))
+    return Index(folder=files[0].absolute().parent, form=form, shards=tuple(shards))
+
+
+def read_documents(path: Path) -> Iterator[Document | Bad]:
+    """All documents of a folder or file, in order.
+
+    Args:
+        path: as for ``open_index``, or lines of documents compressed by gzip, also such as stages
+            of the corpus write.
+
+    Yields:
+        Documents; a damaged row as ``Bad``.
+
+    Raises:
+        DataError: a file is damaged, behind the documents that could be read of it.
+    """
+    if not path.is_dir() and _head(path).startswith(_GZIP):
+        yield from _zipped(path)
+        return
+    shards = Shards(open_index(path), kept=1)
+    for number in range(len(shards)):
+        try:
+            yield _document(shards[number].row)
+        except BadError as err:
+            yield Bad(shards.where(shards.place(number)), err.reason, err.detail)
+
+
+def _document(row: Mapping[str, Any]) -> Document:
+    """A document of either kind of row."""
+    if "blocks" not in row:
+        return from_released(row)
+    try:
+        return from_row(row)
+    except DataError as err:
+        raise BadError("unreadable record", str(err)) from err
+
+
+def _zipped(path: Path) -> Iterator[Document | Bad]:
+    number = 0
+    try:
+        with gzip.open(path, "rb") as file:
+            for line in file:
+                number += 1
+                try:
+                    row = parsed(line)
+                    if not isinstance(row, dict):
+                        raise BadError("unreadable record", "it is no object")
+                    yield _document(row)
+                except BadError as err:
+                    yield Bad(f"{path}:{number}", err.reason, err.detail)
+    except (EOFError, OSError, zlib.error) as err:
+        raise DataError(
+            f"{path} is damaged behind line {number} ({err}); write it anew, or get it again."
+        ) from err
+
+
+def _form(path: Path) -> Form:
+    head = _head(path)
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head[257:262] == b"ustar":
+        return "webdataset"
+    if head.lstrip()[:1] == b"{":
+        return "jsonl"
+    raise DataError(
+        f"{path} holds no documents; Parquet, tar archives that are not compressed, and JSON Lines "
+        "are read."
+    )
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(512)
+    except OSError as err:
+        raise DataError(f"{path} cannot be read ({err.strerror}); check the path.") from err
+
+
+_KINDS: Final[Mapping[Form, Any]] = {
+    "parquet": ParquetGroups,
+    "webdataset": TarGroups,
+    "jsonl": LinesGroups,
+}
