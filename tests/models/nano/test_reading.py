@@ -150,3 +150,15 @@ def test_pages_that_flow_from_top_to_bottom_read_as_they_were_set(layout: str) -
         same = SequenceMatcher(None, wanted, got, autojunk=False)
         right += sum(block.size for block in same.get_matching_blocks())
     assert right / words > 0.95
+
+
+def test_a_column_that_only_some_rows_have_does_not_part_a_table() -> None:
+    # Between the labels and the prices stand values of a form below, at other heights.
+    table = (("Rope", "4.50"), ("Sail", "99.00"), ("Oars", "25.10"), ("Mast", "310.00"))
+    form = (("Keeper:", "Olaf Brandt"), ("Depth:", "14.5 m"), ("Light:", "green"))
+    rows = [((20.0, 40 + 26.0 * i, a), (520.0, 40 + 26.0 * i, b)) for i, (a, b) in enumerate(table)]
+    rows += [
+        ((20.0, 151 + 26.0 * i, a), (300.0, 151 + 26.0 * i, b)) for i, (a, b) in enumerate(form)
+    ]
+    found = reading_of(*(cell for row in rows for cell in row))
+    assert found.text() == "\n".join(" ".join(row) for row in (*table, *form))

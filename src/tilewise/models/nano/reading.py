@@ -223,16 +223,14 @@ def _columns(
         return parts
     if only_prose:
         return None
-    for left, right in pairwise(parts):
-        apart = boxes[right, 0].min() - boxes[left, 2].max()
+    for cut in range(1, len(parts)):
+        left, right = np.concatenate(parts[:cut]), np.concatenate(parts[cut:])
         if (
-            apart > 1.2 * em
-            and min(len(left), len(right)) > 2
+            boxes[right, 0].min() - boxes[left, 2].max() > 1.2 * em
+            and min(len(parts[cut - 1]), len(parts[cut])) > 2
             and _matching_rows(boxes, left, right, em) < 0.5
         ):
-            at = float(boxes[right, 0].min())
-            is_left = box[:, 0] < at - 1e-3
-            return [group[is_left], group[~is_left]]
+            return [left, right]
     return None
 
 
