@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import resource
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from tilewise.errors import TrainingError
 from tilewise.train.report import (
     NUMBERS,
     Log,
@@ -79,3 +82,15 @@ def test_steps_behind_the_checkpoint_go_from_the_file(tmp_path: Path) -> None:
 
 def test_memory_is_that_of_the_process_on_a_cpu() -> None:
     assert 10 < peak_memory_mib(torch.device("cpu")) < 1_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits on the size of files are Linux's")
+def test_a_log_that_has_no_room_is_named(tmp_path: Path) -> None:
+    log, limits = Log(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"the log cannot be written \(File too large\)"):
+            log(REPORT)
+        log.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -7,13 +7,15 @@ import resource
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from tilewise.errors import TrainingError
 from tilewise.train.events import EventFile
 
 NUMBERS: Final = "steps.jsonl"
@@ -89,6 +91,9 @@ class Log:
         done: steps that the run has behind it; what the folder says of later ones, from before
             a kill, goes.
         clock: seconds since 1970.
+
+    Raises:
+        TrainingError: the folder cannot be written, then or at any report.
     """
 
     def __init__(
@@ -98,35 +103,49 @@ class Log:
         done: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._callbacks, self._clock = callbacks, clock
-        self._events = EventFile(folder, clock(), done + 1 if done else 0)
-        for name in (NUMBERS, HELD):
-            _cut(folder / name, done)
-        self._folder = folder
-        self._numbers = (folder / NUMBERS).open("a", encoding="utf-8")
+        self._callbacks, self._clock, self._folder = callbacks, clock, folder
+        with self._writing():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._events = EventFile(folder, clock(), done + 1 if done else 0)
+            for name in (NUMBERS, HELD):
+                _cut(folder / name, done)
+            self._numbers = (folder / NUMBERS).open("a", encoding="utf-8")
 
     def __call__(self, report: StepReport) -> None:
         """Take a report."""
         numbers = asdict(report)
         told = numbers if report.numbers else {k: v for k, v in numbers.items() if k != "numbers"}
-        self._numbers.write(json.dumps(told) + "\n")
-        self._numbers.flush()
-        self._events.add(report.step, _tagged(numbers), self._clock())
+        with self._writing():
+            self._numbers.write(json.dumps(told) + "\n")
+            self._numbers.flush()
+            self._events.add(report.step, _tagged(numbers), self._clock())
         for callback in self._callbacks:
             callback(report)
 
     def measured(self, step: int, numbers: Mapping[str, float]) -> None:
         """Write down what held-out data said behind a step."""
-        with (self._folder / HELD).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **numbers}) + "\n")
         tags = {f"held/{name}": number for name, number in numbers.items()}
-        self._events.add(step, tags, self._clock())
+        with self._writing():
+            with (self._folder / HELD).open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **numbers}) + "\n")
+            self._events.add(step, tags, self._clock())
 
     def close(self) -> None:
         """Close the files."""
-        self._events.close()
-        self._numbers.close()
+        with suppress(OSError):  # what could not be written was said when it was
+            self._events.close()
+        with suppress(OSError):
+            self._numbers.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as err:
+            raise TrainingError(
+                f"{self._folder}: the log cannot be written ({err.strerror}); the last checkpoint "
+                "stays. Make room, then go on with --resume."
+            ) from err
 
 
 def peak_memory_mib(device: torch.device) -> float:
