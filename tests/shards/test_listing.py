@@ -16,7 +16,7 @@ from tilewise.errors import DataError, MissingExtraError
 from tilewise.records import Turn
 from tilewise.shards.conversation import Bad, Sample
 from tilewise.shards.listing import Dataset, open_data
-from tilewise.shards.text_files import JsonLines, JsonList
+from tilewise.shards.text_files import json_lines, json_list
 
 
 def only(path: Path, root: Path | None = None) -> Dataset:
@@ -97,7 +97,7 @@ def test_a_system_turn_is_kept_and_another_first_turn_is_dropped(tmp_path: Path)
     ],
 )
 def test_a_bad_record_says_why(tmp_path: Path, item: Any, reason: str | None, detail: str) -> None:
-    found = JsonLines(write_lines(tmp_path / "a.jsonl", [record(), item]))[1]
+    found = json_lines(write_lines(tmp_path / "a.jsonl", [record(), item]))[1]
     if reason is None:
         assert isinstance(found, Sample)
         return
@@ -142,7 +142,7 @@ def test_both_json_forms_give_all_records(
     records = [record(text.replace("\0", ""), None, "q", text) for text in texts]
     (folder / "a.json").write_text(json.dumps(records, indent=indent, ensure_ascii=False), "utf-8")
     write_lines(folder / "a.jsonl", records)
-    for data in (JsonList(folder / "a.json"), JsonLines(folder / "a.jsonl")):
+    for data in (json_list(folder / "a.json"), json_lines(folder / "a.jsonl")):
         assert [good(data, n).turns[1].text for n in range(len(data))] == texts
 
 

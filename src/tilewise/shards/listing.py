@@ -13,7 +13,7 @@ from tilewise.errors import DataError
 from tilewise.shards.conversation import Bad, Sample
 from tilewise.shards.parquet import Parquet
 from tilewise.shards.tar import Tar
-from tilewise.shards.text_files import JsonLines, JsonList
+from tilewise.shards.text_files import json_lines, json_list
 
 _HEAD: Final = 1 << 16
 _META_BYTES: Final = 1 << 24
@@ -89,7 +89,7 @@ def _opened(path: Path, root: Path | None, *, is_first: bool) -> tuple[Listed, .
         raise DataError(f"{path} is compressed, so that no sample can be found in it; unpack it.")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"["):
-        return _alone(JsonList(path, root), path)
+        return _alone(json_list(path, root), path)
     if not text.startswith(b"{"):
         raise DataError(
             f"{path} is of no form that is read; JSON Lines, a JSON list, a meta file, Parquet and "
@@ -97,7 +97,7 @@ def _opened(path: Path, root: Path | None, *, is_first: bool) -> tuple[Listed, .
         )
     meta = _meta(path, text)
     if meta is None:
-        return _alone(JsonLines(path, root), path)
+        return _alone(json_lines(path, root), path)
     if not is_first:
         raise DataError(f"{path} lists datasets and is listed itself; list its files instead.")
     return tuple(_entry(path, name, entry, root) for name, entry in meta.items())

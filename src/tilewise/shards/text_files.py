@@ -23,14 +23,29 @@ _BLOCK: Final = 1 << 22
 _BLANK: Final = 64  # a line of so few bytes is looked at to see if it is blank
 
 
-class _Records:
-    """Records of one file, by their first and last byte."""
+class JsonRecords:
+    """Records of one file, by their first and last byte.
 
-    def __init__(self, path: Path, root: Path | None, spans: NDArray[np.int64]) -> None:
+    Args:
+        path: the file.
+        root: where paths of images start; default, the file's folder.
+        spans: first byte of each record and the one after its last, (records, 2).
+        lines: number of the line of each, from 1.
+        named: how messages name a record, of ``{path}``, ``{line}`` and ``{record}``, from 1.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        root: Path | None,
+        spans: NDArray[np.int64],
+        lines: NDArray[np.int64],
+        named: str,
+    ) -> None:
         self.name = path.stem
         self.path = path
         self._root = path.parent if root is None else root
-        self._spans = spans  # (records, 2)
+        self._spans, self._lines, self._named = spans, lines, named
         self._file = -1
 
     def __len__(self) -> int:
@@ -47,7 +62,7 @@ class _Records:
 
     def where(self, index: int) -> str:
         """Names a record for messages."""
-        raise NotImplementedError
+        return self._named.format(path=self.path, line=self._lines[index], record=index + 1)
 
     def read(self, index: int) -> bytes:
         """The record's bytes; raises DataError."""
@@ -67,46 +82,32 @@ class _Records:
             os.close(self._file)
 
 
-class JsonLines(_Records):
-    """A record on each line; blank lines are none."""
+def json_lines(path: Path, root: Path | None = None) -> JsonRecords:
+    """A record on each line; blank lines are none.
 
-    def __init__(self, path: Path, root: Path | None = None) -> None:
-        """Find the lines.
+    Args:
+        path: the file.
+        root: where paths of images start; default, the file's folder.
 
-        Args:
-            path: the file.
-            root: where paths of images start; default, the file's folder.
-
-        Raises:
-            DataError: it cannot be read.
-        """
-        spans = _lines(path)
-        short = np.flatnonzero(spans[:, 1] - spans[:, 0] <= _BLANK)
-        with path.open("rb") as file:
-            blank = [row for row in short if _is_blank(file, spans[row])]
-        self._numbers = np.delete(np.arange(1, len(spans) + 1), blank)
-        super().__init__(path, root, np.delete(spans, blank, axis=0))
-
-    def where(self, index: int) -> str:
-        """The file and the number of the line."""
-        return f"{self.path}:{self._numbers[index]}"
+    Raises:
+        DataError: it cannot be read.
+    """
+    spans = _lines(path)
+    short = np.flatnonzero(spans[:, 1] - spans[:, 0] <= _BLANK)
+    with path.open("rb") as file:
+        blank = [row for row in short if _is_blank(file, spans[row])]
+    numbers = np.delete(np.arange(1, len(spans) + 1), blank)
+    return JsonRecords(path, root, np.delete(spans, blank, axis=0), numbers, "{path}:{line}")
 
 
-class JsonList(_Records):
-    """One JSON list of records, as LLaVA's files are."""
+def json_list(path: Path, root: Path | None = None) -> JsonRecords:
+    """One JSON list of records, as LLaVA's files are; arguments as for ``json_lines``.
 
-    def __init__(self, path: Path, root: Path | None = None) -> None:
-        """Find the records; arguments as for ``JsonLines``.
-
-        Raises:
-            DataError: it cannot be read, or its list does not end.
-        """
-        spans, self._numbers = _items(path)
-        super().__init__(path, root, spans)
-
-    def where(self, index: int) -> str:
-        """The file, the number of the line, and that of the record from 1 up."""
-        return f"{self.path}:{self._numbers[index]} (record {index + 1})"
+    Raises:
+        DataError: it cannot be read, or its list does not end.
+    """
+    spans, numbers = _items(path)
+    return JsonRecords(path, root, spans, numbers, "{path}:{line} (record {record})")
 
 
 def _lines(path: Path) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ from tilewise.shards.bad import BadConfig, BadList
 from tilewise.shards.conversation import Bad, BadError, Reason, Sample
 from tilewise.shards.listing import open_data
 from tilewise.shards.records import parsed
-from tilewise.shards.text_files import JsonLines, JsonList
+from tilewise.shards.text_files import JsonRecords
 from tilewise.train.endpoint import Endpoint, RefusedError
 
 INSTRUCTION: Final = (
@@ -199,7 +199,7 @@ class Journal:
 
 
 def translate(
-    source: JsonLines | JsonList,
+    source: JsonRecords,
     out: Path,
     endpoint: Endpoint,
     options: Options,
@@ -246,20 +246,20 @@ def translate(
     return listed
 
 
-def open_source(path: Path) -> JsonLines | JsonList:
+def open_source(path: Path) -> JsonRecords:
     """A file to translate.
 
     Raises:
         DataError: it is neither JSON Lines nor a JSON list, or empty.
     """
     (listed, *others) = open_data(path)
-    if others or not isinstance(listed.data, JsonLines | JsonList):
+    if others or not isinstance(listed.data, JsonRecords):
         raise DataError(f"{path} is neither JSON Lines nor a JSON list; these can be translated.")
     return listed.data
 
 
 def _as_done(
-    source: JsonLines | JsonList, journal: Journal, endpoint: Endpoint, options: Options
+    source: JsonRecords, journal: Journal, endpoint: Endpoint, options: Options
 ) -> Iterator[dict[str, Any]]:
     """Lines of what is not done yet, as they come from threads.
 
@@ -296,7 +296,7 @@ def _as_done(
         stop.set()
 
 
-def _line(source: JsonLines | JsonList, index: int, ask: Ask, options: Options) -> dict[str, Any]:
+def _line(source: JsonRecords, index: int, ask: Ask, options: Options) -> dict[str, Any]:
     """The translated record, or why there is none."""
     where = source.where(index)
     sample = source[index]
