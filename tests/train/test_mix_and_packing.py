@@ -48,9 +48,10 @@ def test_a_pass_has_every_sample_once_whatever_the_number_of_ranks(
 ) -> None:
     total = 2 * sum(group.size for group in parts)
     ranks = [Mix(parts, seed=seed, rank=rank, world=world, chunks=chunks) for rank in range(world)]
+    passed = 2 * Mix(parts, seed=seed, chunks=chunks).batches  # of all ranks, in two passes
     seen: Counter[Pick] = Counter()
-    for mix in ranks:  # each takes its batches of two passes
-        while mix.state()["next"] < 2 * sum(mix._units) * mix._chunks:
+    for mix in ranks:  # each takes its own of these
+        while mix.state()["next"] < passed:
             before = mix.state()
             try:
                 batch = next(mix)
