@@ -29,16 +29,17 @@ from tilewise.corpus.dedup_steps import (
     key_after,
     open_array,
     partitions,
+    read_documents,
     run_step,
+    stamp,
     write_array,
 )
 from tilewise.corpus.dedup_union import UnionFind
 from tilewise.corpus.dedup_verify import SetsOfShard, Verified
 from tilewise.corpus.minhash import METHOD, UNICODE, MinHashConfig
-from tilewise.corpus.stage_files import Marker, key_of, read_rows
-from tilewise.errors import ConfigError, DataError
+from tilewise.corpus.stage_files import Marker, key_of
+from tilewise.errors import ConfigError
 from tilewise.records import Document, Dropped
-from tilewise.shards.documents import from_row
 
 Level = Literal["exact", "url", "images", "near"]
 
@@ -123,12 +124,6 @@ class Duplicates:
         """The decisions on a shard's documents, in their order; raises DataError if damaged."""
         for level, kept in open_array(self.step.path("decisions", shard)):
             yield Decision(LEVELS[level - 1], id_text(kept)) if level else Decision(None)
-
-
-def read_documents(path: Path) -> Iterator[Document]:
-    """The documents of a file of a stage; raises DataError where it is damaged."""
-    for number, row in enumerate(read_rows(path), start=1):
-        yield from_row(row, f"{path}: line {number}")
 
 
 def find_duplicates(
@@ -226,7 +221,7 @@ class _Run:
         method = {"method": METHOD, "unicode": UNICODE, **asdict(cfg)}
         step = Step(self._work, "facts", key_of(method))
         make = FactsOfShard(self._shards, self._read, cfg)
-        keys = [_stamp(path) for path in self._shards]
+        keys = [stamp(path) for path in self._shards]
         self._made = run_step(step, len(keys), make, self._run, self._told, keys)
         sizes = [marker["counts"]["documents"] for marker in self._made]
         return Sharded(step, "facts", sizes), Sharded(step, "signatures", sizes)
@@ -353,12 +348,3 @@ class _Keys:
         row = self._facts.shard(part)[document - int(self._facts.starts[part])]
         least = (*row["id"].tolist(), *row["exact"].tolist(), document)
         return int(row["captured"]), int(row["length"]), *(-one for one in least)
-
-
-def _stamp(path: Path) -> str:
-    """By which a file is known again: its name, size and time."""
-    try:
-        found = path.stat()
-    except OSError as err:
-        raise DataError(f"{path} cannot be read ({err.strerror}); check the path.") from err
-    return f"{path.name}:{found.st_size}:{found.st_mtime_ns}"

@@ -16,9 +16,10 @@ from typing import Any, Final, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewise.corpus.stage_files import Marker, StageFolder, key_of, told_of, writing
+from tilewise.corpus.stage_files import Marker, StageFolder, key_of, read_rows, told_of, writing
 from tilewise.errors import DataError, TilewiseError
 from tilewise.records import Document
+from tilewise.shards.documents import from_row
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -128,6 +129,21 @@ def run_step(
         if told is not None:
             told(step.name, len(done), parts)
     return done
+
+
+def read_documents(path: Path) -> Iterator[Document]:
+    """The documents of a file of a stage; raises DataError where it is damaged."""
+    for number, row in enumerate(read_rows(path), start=1):
+        yield from_row(row, f"{path}: line {number}")
+
+
+def stamp(path: Path) -> str:
+    """By which a file is known again: its name, size and time; raises DataError if it is gone."""
+    try:
+        found = path.stat()
+    except OSError as err:
+        raise DataError(f"{path} cannot be read ({err.strerror}); check the path.") from err
+    return f"{path.name}:{found.st_size}:{found.st_mtime_ns}"
 
 
 def key_after(cfg: Any, *markers: Sequence[Marker]) -> str:
