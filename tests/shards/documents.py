@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from hypothesis import strategies as st
 
 from tilewise.records import Block, BlockKind, Document, Dropped, WebImage
@@ -63,6 +65,7 @@ dropped = st.builds(
 
 def document(number: int = 0, images: int = 1, words: int = 8) -> Document:
     """A document with an image in front of each of its paragraphs, and one heading."""
+    draw = random.Random(number)
     blocks = [Block(kind="header", text=f"Heading {number}", level=1)]
     for n in range(images):
         picture = WebImage(
@@ -79,7 +82,7 @@ def document(number: int = 0, images: int = 1, words: int = 8) -> Document:
             unsafe=0.25,
         )
         blocks.append(Block(kind="image", image=picture))
-        blocks.append(Block(kind="text", text=" ".join(f"word{k}" for k in range(words + n))))
+        blocks.append(Block(kind="text", text=_words(draw, words + n)))
     return Document(
         id=f"{number:032x}",
         url=f"https://page.example/{number}",
@@ -94,3 +97,8 @@ def document(number: int = 0, images: int = 1, words: int = 8) -> Document:
         license_source="rel=license",
         scores={"mean_word_length": 4.5, "fluency": None},
     )
+
+
+def _words(draw: random.Random, count: int) -> str:
+    """Words that no compression makes much shorter."""
+    return " ".join(f"{draw.getrandbits(4 * draw.randint(2, 9)):x}" for _ in range(count))

@@ -50,7 +50,9 @@ class ParquetWriter:
         pa = _arrow("documents as Parquet files")
         self._file, self._limit, self._version = file, group_bytes, filters_version
         self._schema = schema().with_metadata({META: json.dumps(metadata or {}, sort_keys=True)})
-        self._writer = pa.parquet.ParquetWriter(file, self._schema, compression="zstd")
+        self._writer = pa.parquet.ParquetWriter(
+            file, self._schema, compression="zstd", write_page_checksum=True
+        )
         self._rows: list[Row] = []
         self._rough = 0  # characters of the rows
         self._batches: list[Any] = []
@@ -168,7 +170,7 @@ class ParquetGroups:
     def __init__(self, path: Path, columns: Sequence[str] | None = None) -> None:
         pa = _arrow(str(path))
         try:
-            self._file = pa.parquet.ParquetFile(path)
+            self._file = pa.parquet.ParquetFile(path, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as err:
             raise DataError(
                 f"{path} is no whole Parquet file ({_short(err)}); get it again."
