@@ -17,6 +17,17 @@ from tilewise.errors import ConfigError, MissingExtraError
 from tilewise.records import Pixels
 from tilewise.sources.decoder import Decoder, Document, Limits, LostError, room
 
+DECODED: Final = ("PNG", "JPEG", "WebP", "GIF")
+"""Kinds that are decoded; which of them may stay is a setting of the filter."""
+
+OTHER_IMAGES: Final = frozenset(
+    {
+        "TIFF", "BMP", "AVIF", "HEIC", "SVG", "an icon", "a JPEG 2000 image", "a JPEG XL image",
+        "a Photoshop image", "DjVu", "a PostScript document",
+    }
+)  # fmt: skip
+"""Kinds that are images, and not decoded here."""
+
 _PROGRAM: Final = Path(__file__).with_name("image_program.py")
 _BATCH: Final = 32
 _BATCH_BYTES: Final = 32 << 20

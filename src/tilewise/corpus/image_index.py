@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewise.corpus.addresses import checked_parts, checked_url, host_of
+from tilewise.corpus.fetch_config import MAX_REDIRECTS
 from tilewise.corpus.image_measure import facts_of, read_facts
 from tilewise.corpus.image_store import Row, part_rows
 from tilewise.corpus.images import Fetched
@@ -32,8 +33,6 @@ PARTS: Final = "index.json"
 
 ARCHIVED: Final = "archive-"
 """How names of parts begin whose images were in the archive."""
-
-MAX_REDIRECTS: Final = 5
 
 _NO_FACTS: Final = (1 << 64) - 1
 _KEY: Final = np.dtype(

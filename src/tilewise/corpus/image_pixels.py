@@ -14,22 +14,12 @@ import imagehash
 import numpy as np
 from PIL import Image
 
+from tilewise.corpus.image_facts import DECODED, OTHER_IMAGES
 from tilewise.errors import SourceError
 from tilewise.records import Pixels
 from tilewise.sources.colour import orientation_of, to_pixels
 from tilewise.sources.content import HEAD_BYTES, kind_of
 from tilewise.sources.image import decoding
-
-DECODED: Final = ("PNG", "JPEG", "WebP", "GIF")
-"""Kinds that are decoded; which of them may stay is a setting of the filter."""
-
-OTHER_IMAGES: Final = frozenset(
-    {
-        "TIFF", "BMP", "AVIF", "HEIC", "SVG", "an icon", "a JPEG 2000 image", "a JPEG XL image",
-        "a Photoshop image", "DjVu", "a PostScript document",
-    }
-)  # fmt: skip
-"""Kinds that are images, and not decoded here."""
 
 _DIRECT_MODES: Final = ("1", "L", "P", "RGB", "CMYK", "YCbCr")
 

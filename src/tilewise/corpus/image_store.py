@@ -234,6 +234,11 @@ def put_archived(part: ImagePart, raw: RawImage) -> bool:
     return rule is None
 
 
+def robots_of(row: Row) -> bytes:
+    """The robots.txt that a row holds."""
+    return base64.b64decode(row["data"])
+
+
 def part_rows(path: Path) -> Iterator[tuple[Row, int]]:
     """Rows of a log and where each begins, for reading while nobody writes.
 

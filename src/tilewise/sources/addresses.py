@@ -11,6 +11,7 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
@@ -57,6 +58,10 @@ class Place(NamedTuple):
 
     family: int
     address: tuple[Any, ...]
+
+
+LookUp = Callable[[str, int, float], list[Any]]
+"""(host, port, seconds) to rows as ``socket.getaddrinfo`` gives them; raises SourceError."""
 
 
 def is_address(text: str) -> bool:
@@ -137,8 +142,21 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
-def resolve(host: str, port: int, *, allow_private: bool, timeout_s: float) -> list[Place]:
+def resolve(
+    host: str,
+    port: int,
+    *,
+    allow_private: bool,
+    timeout_s: float,
+    look_up: LookUp | None = None,
+) -> list[Place]:
     """Look a host up and check every address it has.
+
+    Args:
+        host, port: what to look up.
+        allow_private: whether addresses that are not public will do.
+        timeout_s: for the answer.
+        look_up: asks for addresses; the system's resolver if None.
 
     Raises:
         RefusedError: one of them is not public, unless ``allow_private``.
@@ -146,7 +164,9 @@ def resolve(host: str, port: int, *, allow_private: bool, timeout_s: float) -> l
     """
     places = [
         Place(family, address)
-        for family, _, _, _, address in _looked_up(host, port, min(timeout_s, _DNS_TIMEOUT_S))
+        for family, _, _, _, address in (look_up or _looked_up)(
+            host, port, min(timeout_s, _DNS_TIMEOUT_S)
+        )
     ]
     for place in places:
         if not allow_private and not is_public(str(place.address[0])):
