@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,6 +17,9 @@ from tilewise.records import Document, Dropped
 
 TOKENS: Final = "words between spaces; each ideograph, kana and Thai letter by itself"
 """How tokens are counted, as it stands in the output's metadata."""
+
+MEASURES: Final = ("documents", "images", "tokens")
+"""What is counted of every stage."""
 
 _TOKEN: Final = re.compile(
     # a letter of a script that puts no spaces between words, or a run of anything else
@@ -72,7 +75,8 @@ class Tally:
     """Counts of a stage, of one shard or of all.
 
     ``removed``: images and tokens that edits took out of documents that were kept. ``reasons``:
-    what was dropped, by reason. ``images``: images removed, by reason. ``broken``: records that
+    what was dropped, by reason. ``images``: images that filters
+    removed, by reason, those of dropped documents too. ``broken``: records that
     could not be read, by reason. ``bins``: for each measured value the numbers of kept and dropped
     documents by bin (see ``bin_of``). ``of``: kept documents by language, licence and domain.
     """
@@ -105,6 +109,7 @@ class Tally:
         self.taken.add(came)
         self.reasons.setdefault(dropped.reason, Sums()).add(came)
         if dropped.document is not None:
+            self.images.update(_newly_dropped(before, dropped.document))
             self._measure(before, dropped.document, is_kept=False)
 
     def page(self) -> None:
@@ -142,21 +147,28 @@ class Tally:
             found.add(sums)
         return found
 
-    def check(self, where: str, before: Tally | None = None) -> None:
+    def check(
+        self, where: str, before: Tally | None = None, compared: Sequence[str] = MEASURES
+    ) -> None:
         """See that the counts add up, and that all that the stage before kept came in.
+
+        Args:
+            where: names the counts for messages.
+            before: counts of the stage before.
+            compared: what is compared with them.
 
         Raises:
             DataError: they do not.
         """
-        dropped, names = self.dropped.plain(), ("documents", "images", "tokens")
+        dropped = self.dropped.plain()
         kept, removed = self.kept.plain(), self.removed.plain()
-        for i, (name, came) in enumerate(zip(names, self.taken.plain(), strict=True)):
+        for i, (name, came) in enumerate(zip(MEASURES, self.taken.plain(), strict=True)):
             if came != kept[i] + dropped[i] + removed[i]:
                 raise DataError(
                     f"{where}: {came:,} {name} came in, but {kept[i]:,} kept, {dropped[i]:,} "
                     f"dropped and {removed[i]:,} removed do not make as many; report this."
                 )
-            if before is not None and came != before.kept.plain()[i]:
+            if before and name in compared and came != before.kept.plain()[i]:
                 raise DataError(
                     f"{where}: {came:,} {name} came in, but the stage before kept "
                     f"{before.kept.plain()[i]:,}; run tilewise corpus verify, then build again."

@@ -1,0 +1,147 @@
+"""Over all shards: which images documents want, and what there is to know about these.
+
+Records of the archives come first; what they do not hold is asked for, each URL once, if that is
+switched on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from tilewise.corpus.addresses import checked_url
+from tilewise.corpus.dedup_counts import Counts, count_keys, key_of_text
+from tilewise.corpus.dedup_steps import read_documents
+from tilewise.corpus.image_measure import measure_part
+from tilewise.corpus.image_store import ImagePart, put_archived
+from tilewise.corpus.images import ImageConfig, wanted_images
+from tilewise.corpus.over import RunnerMap
+from tilewise.corpus.plan import Piece, Run
+from tilewise.corpus.raw import RawImage
+from tilewise.corpus.read import read_pages
+from tilewise.corpus.settings import plain
+from tilewise.corpus.stage_files import Marker, StageFolder, Told, key_of, read_rows, told_of
+from tilewise.corpus.steps import VERSION
+from tilewise.errors import SourceError
+from tilewise.records import Document
+
+STAGE: Final = "image"
+BEFORE: Final = "dedup"
+
+STORE: Final = "images"
+"""The folder, in that of the run, with the bytes of images."""
+
+GAP_BYTES: Final = 1 << 18
+"""Bytes between two records that are read rather than sought past."""
+
+
+def wanted(run: Run, over: RunnerMap, told: Told) -> Counts:
+    """The images that documents want, by the hash of their URL."""
+    cfg = run.cfg.image
+    return count_keys(
+        "wanted",
+        parts(run),
+        run.folder(STAGE) / "work",
+        partial(_keys, cfg=cfg),
+        over,
+        settings=plain(cfg),
+        memory_bytes=run.cfg.dedup.memory_bytes,
+        read=read_documents,
+        told=told,
+    )
+
+
+def parts(run: Run) -> list[Path]:
+    """The files of the documents that the stage takes."""
+    folder = StageFolder(run.folder(BEFORE))
+    return [folder.file("part", shard) for shard in range(len(run.shards))]
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """Keeps the images of one archive shard that any document wants, with facts about them."""
+
+    run: Run
+    wanted: Counts
+
+    def __call__(self, shard: int) -> Marker:
+        """Do one shard."""
+        run, folder, name = self.run, StageFolder(self.run.root / STORE), f"archive-{shard:05}"
+        key = key_of(
+            {
+                "version": VERSION,
+                "settings": plain([run.cfg.image, run.cfg.read]),
+                "wanted": self.wanted.step.key,
+                "read": _files(run, shard),
+            }
+        )
+        done = folder.believed(shard, key)
+        if done is not None:
+            return done
+        offsets = self._offsets(shard)
+        with ImagePart(folder.path, name, restart=True) as part:
+            for piece in run.shards[shard]:
+                for raw in _records(piece, offsets.get(piece.name, set()), run):
+                    put_archived(part, raw)
+        measured = measure_part(folder.path, name, run.cfg.image)
+        files = [folder.path / f"{name}.{ending}" for ending in ("log", "bytes", "facts")]
+        told = {path.name: told_of(path, 0) for path in files if path.exists()}
+        marker: Marker = {"key": key, "files": told, "counts": dict(measured)}
+        folder.write_marker(shard, marker)
+        return marker
+
+    def _offsets(self, shard: int) -> dict[str, set[int]]:
+        """Where wanted images and all rules of hosts lie, by source."""
+        found: dict[str, set[int]] = {}
+        read = StageFolder(self.run.folder("read"))
+        for row in read_rows(read.file("robots", shard)):
+            found.setdefault(row["archive"], set()).add(row["offset"])
+        for row in read_rows(read.file("images", shard)):
+            if any(self.wanted([key])[0] for key in _key(row["url"])):
+                found.setdefault(row["archive"], set()).add(row["offset"])
+        return found
+
+
+def _keys(document: Document, cfg: ImageConfig) -> Iterable[int]:
+    for url in wanted_images(document, cfg):
+        yield from _key(url)
+
+
+def _key(url: str) -> Iterator[int]:
+    """The key of a URL in the form by which images are known; none where it may not be asked."""
+    try:
+        yield key_of_text("image", checked_url(url))
+    except SourceError:
+        return
+
+
+def _files(run: Run, shard: int) -> dict[str, Any]:
+    """What the stage ``read`` says of where images and rules lie."""
+    read = StageFolder(run.folder("read"))
+    told = (read.read_marker(shard) or {}).get("files", {})
+    return {kind: told.get(read.file(kind, shard).name) for kind in ("images", "robots")}
+
+
+def _records(piece: Piece, offsets: set[int], run: Run) -> Iterator[RawImage]:
+    """Records of a piece that begin at offsets; what lies close together is read in one go."""
+    at = sorted(offset for offset in offsets if piece.start <= offset < piece.end)
+    gap = GAP_BYTES if piece.unit == "bytes" else 1
+    broken = Counter[str]()  # they were counted when they were read first
+    first = 0
+    for i in range(1, len(at) + 1):
+        if i < len(at) and at[i] - at[i - 1] <= gap:
+            continue
+        for raw in read_pages(
+            piece.path,
+            counts=broken.update,
+            start=at[first],
+            end=at[i - 1] + 1,
+            cfg=run.cfg.read,
+        ):
+            if isinstance(raw, RawImage) and raw.offset in offsets:
+                yield raw
+        first = i
