@@ -1,0 +1,202 @@
+"""Rules of the detailed filter that look at one paragraph; numbers are those of the paper's list.
+
+Source: OmniCorpus (arXiv 2406.08418), appendix on human-feedback filtering, and its release.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from tilewise.corpus.edits import Context
+from tilewise.corpus.paragraphs import Paragraph, sentences
+from tilewise.corpus.phrases import FOOTER_PHRASES, READ_MORE, READ_MORE_TITLES
+
+DATE: Final = (
+    r"\b(?:\d{1,2}[/.-]\d{1,2}[/.-](?:19|20)?\d{2}|(?:19|20)\d{2}[/.-]\d{1,2}[/.-]\d{1,2}"
+    r"|(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?\s+\d{1,2}(?:st|nd|rd|th)?"
+    r"(?:,?\s+(?:19|20)\d{2})?"
+    r"|\d{1,2}(?:st|nd|rd|th)?\s+(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?"
+    r"|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b)"
+)
+CLOCK: Final = r"(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?![\d:])"
+PHONE: Final = r"(?<![\d-])(?:\+?\d{1,3}[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\d-])"
+
+_DATE_OR_CLOCK = re.compile(f"{DATE}|{CLOCK}")
+_PHONE = re.compile(PHONE)
+_NO_DIGITS = re.compile(r"\D+")
+_NEWLINE = re.compile(r"[^\S\n]*\n\s*")
+_HOSTS = "com|org|net|edu|gov|info|biz|io|co|uk|de|fr|eu|us|ca|au|ru|cn|jp|tv|me"
+_URL = re.compile(
+    r"<?\b(?:https?|ftp)://[^\s<>\"”’）】、，。]+>?|\bwww\.[^\s<>\"”’）】、，。]+"
+    rf"|(?<![@\w./-])(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:{_HOSTS})\b(?![\w@-])(?:/[^\s<>\"”’]*)?",
+    re.IGNORECASE,
+)
+_LEFT_BY_URL = re.compile(r"[(\[<]\s*[)\]>]")
+_COUNTER = re.compile(r"\b(?:likes|followers|subscribes|share|comments:?|dislikes|comment ?\.?)$")
+_SHORT_PATTERN = re.compile(r"\bsign-in\b|\bsign in\b|\bsign up\b|\bread more\b|\bitems? in cart\b")
+_CREDIT_AT_END = re.compile(r"\(cf\. [^()]*\)\.?$|\([A-Z][^()\d]{1,60}, (?:19|20)\d{2}\)\.?$")
+_QUIZ = re.compile(r"word of the day|test your|keep scrolling for more|take the quiz")
+_SOCIAL_END = re.compile(
+    r"\b(?:references|likes?|shares?|comments?|reviews?|reviews about|call us at|email us at"
+    r"|more images|users online|copyright|subscribes?) ?:?$"
+)
+_SOCIAL = re.compile(
+    r"\bfor more (?:info|detail)\b|\btop threads\b|\bmost (?:read|viewed|shared|liked)\b"
+    r"|\bmore here\b"
+)
+_PHOTO = re.compile(r"\(photo: ?[^()]*\)")
+
+
+def abnormal_newlines(p: Paragraph, context: Context) -> str | None:
+    """1: a newline goes unless a sentence or clause ends before it; words stay apart."""
+    if "\n" not in p.text:
+        return p.text
+    gap = "" if context.is_compat else " "
+
+    def joined(found: re.Match[str]) -> str:
+        before = p.text[: found.start()].rstrip()[-1:]
+        return "\n" if before and before in ".!?:;)'\"" else gap
+
+    return _NEWLINE.sub(joined, p.text)
+
+
+def video_field(p: Paragraph, context: Context) -> str | None:
+    """3: the literal ``[Video]`` goes."""
+    return p.text.replace("[Video]", "") if "[Video]" in p.text else p.text
+
+
+def download_hints(p: Paragraph, context: Context) -> str | None:
+    """5: a paragraph that points elsewhere."""
+    return None if "for details on the" in p.folded or "the link is" in p.folded else p.text
+
+
+def source_references(p: Paragraph, context: Context) -> str | None:
+    """6: thanks, publishers, credits, and citations at the end."""
+    is_source = (
+        p.folded.startswith("special thanks")
+        or "published by" in p.folded
+        or "all photo credits and copyright" in p.folded
+        or (p.text.endswith((")", ").")) and _CREDIT_AT_END.search(p.text) is not None)
+    )
+    return None if is_source else p.text
+
+
+def upper_case(p: Paragraph, context: Context) -> str | None:
+    """7: nearly all letters are capitals, and no image is near."""
+    if p.is_near_image or p.text == p.folded:
+        return p.text
+    chars = "".join(p.text.split())
+    share = sum(map(str.isupper, chars)) / len(chars) if chars else 0.0
+    return None if share > context.cfg.upper_case_max else p.text
+
+
+def numbers(p: Paragraph, context: Context) -> str | None:
+    """8: nearly all is digits, or nothing is there, and no image is near."""
+    if p.is_near_image:
+        return p.text
+    digits = len(_NO_DIGITS.sub("", p.text))
+    is_numbers = not p.text.strip() or digits / len(p.text) > context.cfg.numbers_max
+    return None if is_numbers else p.text
+
+
+def social_counters(p: Paragraph, context: Context) -> str | None:
+    """9: ends in likes, followers, comments and their like."""
+    return None if _COUNTER.search(p.folded.rstrip()) else p.text
+
+
+def one_word(p: Paragraph, context: Context) -> str | None:
+    """10: a single word, and no image is near."""
+    return None if p.words == 1 and not p.is_near_image else p.text
+
+
+def short_pattern(p: Paragraph, context: Context) -> str | None:
+    """11: a short paragraph that asks to sign in, to read more, or counts a cart."""
+    is_short = p.words <= context.cfg.short_pattern_words
+    return None if is_short and _SHORT_PATTERN.search(p.folded) else p.text
+
+
+def flagged_paragraph(p: Paragraph, context: Context) -> str | None:
+    """12: too many of its words are flagged."""
+    share = flagged_share(p.folded, context.flagged)
+    return None if share >= context.cfg.flagged_paragraph_min else p.text
+
+
+def flagged_share(folded: str, flagged: frozenset[str]) -> float:
+    """Flagged words among the words of a text in lower case, 0 to 1."""
+    words = folded.split()
+    if not flagged or not words:
+        return 0.0
+    return sum(word.strip(".,;:!?()[]\"'“”‘’*-") in flagged for word in words) / len(words)
+
+
+def header_footer(p: Paragraph, context: Context) -> str | None:
+    """14: a phrase of headers and footers, or hardly a character."""
+    if len(p.text) < context.cfg.footer_chars:
+        return None
+    return None if _FOOTER.search(p.text) else p.text
+
+
+_FOOTER = re.compile("|".join(rf"(?<!\w){re.escape(phrase)}" for phrase in FOOTER_PHRASES))
+
+
+def read_more(p: Paragraph, context: Context) -> str | None:
+    """16: the last sentence sends the reader on; it goes, with the paragraph if that is all."""
+    if p.text.rstrip()[-1:] in {"", ".", "!", "?"}:
+        return p.text
+    # The released code lower-cases the text and not its phrases: those in capitals never match.
+    titles = () if context.is_compat else READ_MORE_TITLES
+    last = sentences(p.text)[-1]
+    if not last.lower().rstrip(" :»>…→").endswith((*READ_MORE, *titles)):
+        return p.text
+    return p.text[: len(p.text.rstrip()) - len(last)].rstrip() or None
+
+
+def urls(p: Paragraph, context: Context) -> str | None:
+    """17: URLs and names of hosts go; the released code edits a copy and returns the original."""
+    if context.is_compat or ("." not in p.text) or not (found := _URL.search(p.text)):
+        return p.text
+    rest = _LEFT_BY_URL.sub("", _URL.sub("", p.text[found.start() :]))
+    left = p.text[: found.start()]
+    if left.endswith(("(", "[", "<")) and rest.startswith((")", "]", ">")):
+        left, rest = left[:-1], rest[1:]
+    return re.sub(r"[^\S\n]+([,.;:!?)]|$)", r"\1", re.sub(r"[^\S\n]{2,}", " ", left + rest))
+
+
+def advertisement_line(p: Paragraph, context: Context) -> str | None:
+    """19: the word advertisement alone; on dictionary sites, what comes from a quiz on."""
+    if p.folded.strip(" .:-—*[]()") == "advertisement":
+        return None
+    host = urlsplit(context.url).hostname or ""
+    if not host.endswith(context.cfg.quiz_hosts):
+        return p.text
+    found = _QUIZ.search(p.folded)
+    return p.text if found is None else p.text[: found.start()] or None
+
+
+def very_short(p: Paragraph, context: Context) -> str | None:
+    """20: hardly a word."""
+    return None if p.words <= context.cfg.very_short_words else p.text
+
+
+def too_short(p: Paragraph, context: Context) -> str | None:
+    """21: a few words."""
+    return None if p.words <= context.cfg.too_short_words else p.text
+
+
+def social_media(p: Paragraph, context: Context) -> str | None:
+    """24: ends in a label of social media, or sends the reader to lists of other pages."""
+    folded = p.folded.rstrip()
+    return None if _SOCIAL_END.search(folded) or _SOCIAL.search(folded) else p.text
+
+
+def phone_time_author(p: Paragraph, context: Context) -> str | None:
+    """25: a short paragraph with a phone number, a date or a time, or an author."""
+    cfg = context.cfg
+    if p.words < cfg.note_words and (p.folded.startswith("by ") or _PHOTO.search(p.folded)):
+        return None
+    if p.words < cfg.dated_words and _DATE_OR_CLOCK.search(p.folded):
+        return None
+    return None if p.words < cfg.phone_words and _PHONE.search(p.text) else p.text
