@@ -73,14 +73,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     together.PHASES["none"](Alone(), folder / "one")
     for name in ("one-none", "one-full"):
         together.PHASES["half-none"](Alone(), folder / name)
-    phases = ["none", "full", "half-full", "one-none=resume-none", "one-full=resume-full"]
+    phases = [
+        "none",
+        "full",
+        "empty-full",
+        "half-full",
+        "one-none=resume-none",
+        "one-full=resume-full",
+    ]
     done = _together(folder, *phases)
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     return folder
 
 
-@pytest.mark.parametrize("name", ["none", "full"])
+@pytest.mark.parametrize("name", ["none", "full", "empty-full"])
 def test_two_processes_lose_what_one_does(runs: Path, name: str) -> None:
     _close(_losses(runs / name), _losses(runs / "one"))
 

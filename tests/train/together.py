@@ -62,9 +62,12 @@ def train(
     steps: int = STEPS,
     *,
     is_resumed: bool = False,
+    is_empty: bool = False,
     at_step: Callable[[int], None] = lambda step: None,
 ) -> None:
     net = toy.module(0.0)
+    if is_empty and ranks.rank:
+        net.to("meta")
     batches = SharedNumbers(ranks)
     if ranks.rank != 0:  # these have no callbacks
         batches = _Watched(ranks, at_step)
@@ -147,6 +150,7 @@ def _slow(ranks: Ranks, out: Path) -> None:
 PHASES: Final[Mapping[str, Callable[[Ranks, Path], None]]] = {
     "none": lambda ranks, out: train(ranks, out, run_config()),
     "full": lambda ranks, out: train(ranks, out, run_config("full")),
+    "empty-full": lambda ranks, out: train(ranks, out, run_config("full"), is_empty=True),
     "half-none": lambda ranks, out: train(ranks, out, run_config(), HALF),
     "half-full": lambda ranks, out: train(ranks, out, run_config("full"), HALF),
     "resume-none": lambda ranks, out: train(ranks, out, run_config(), is_resumed=True),

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -27,10 +28,20 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tilewise.errors import ConfigError, TilewiseError, TrainingError
 from tilewise.nn.decoder import DecoderLayer
-from tilewise.train import checkpoint, sharded
+from tilewise.train import checkpoint
 from tilewise.train.checkpoint import Snapshot
 from tilewise.train.loop import RunConfig
-from tilewise.train.ranks import BATCHES, Learn, Lost, OfRank, Value, by_first, of_all, restore
+from tilewise.train.ranks import (
+    BATCHES,
+    Learn,
+    Lost,
+    OfRank,
+    Value,
+    by_first,
+    of_all,
+    restore,
+    sharded_checkpoints,
+)
 
 WAIT_S: Final = 3.0
 """How long a rank that has lost another waits to hear why."""
@@ -111,7 +122,11 @@ class Together:
         return found
 
     def spread(self, module: nn.Module, learn: Learn) -> Learn:
-        """Keep the network whole in each rank, or split it, by ``run.sharding``."""
+        """Keep the network whole in each rank, or split it, by ``run.sharding``.
+
+        Weights that are to be split may lie on the meta device in all ranks but the first, which
+        hands out its own.
+        """
         units = [part for part in module.modules() if isinstance(part, DecoderLayer)]
         is_split = self._run.sharding == "full"
         learner = _Learner(module, learn, units if is_split else [])
@@ -144,7 +159,7 @@ class Together:
         own = OfRank(snapshot.rng, snapshot.notes[BATCHES])
         snapshot = of_all(snapshot, self.gather(own))
         if self._whole is None:
-            return sharded.save(folder, snapshot, keep, self)
+            return sharded_checkpoints().save(folder, snapshot, keep, self)
         return by_first(self, lambda: checkpoint.save(folder, snapshot, keep))
 
     def restore(
@@ -168,6 +183,9 @@ class Together:
         The vision encoder is among the latter: it runs as many times as there are tiles, which
         differ between ranks, and ranks must ask each other for layers equally often.
         """
+        sharded_checkpoints()  # says so where torch cannot write any, before the first step
+        whole = learner.network.state_dict() if self.rank == 0 else {}
+        is_empty = any(weight.is_meta for weight in learner.parameters())
         mesh = init_device_mesh(self._device.type, (self.world,))
         is_half = self._run.precision == "bfloat16"
         policy = MixedPrecisionPolicy(
@@ -177,6 +195,11 @@ class Together:
             unit.register_forward_hook(_touched)  # before FSDP's own, which lets go of the weights
             fully_shard(unit, mesh=mesh, mp_policy=policy)
         fully_shard(learner, mesh=mesh, mp_policy=policy)
+        if is_empty:
+            learner.to_empty(device=self._device)
+        if any(self.gather(is_empty)):
+            options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+            set_model_state_dict(learner.network, whole, options=options)
 
 
 class _Sums(NamedTuple):

@@ -182,10 +182,10 @@ def restore(
 ) -> Mapping[str, Any]:
     """Go back to a checkpoint, as ``Ranks.restore``, with tensors whole or in parts."""
     if has_parts(module):
-        found = _sharded().load_into(kept, module, optimiser)
+        found = sharded_checkpoints().load_into(kept, module, optimiser)
     else:
         is_sharded = not (kept / checkpoint.MODEL).exists()
-        found = _sharded().load(kept) if is_sharded else checkpoint.load(kept)
+        found = sharded_checkpoints().load(kept) if is_sharded else checkpoint.load(kept)
         checkpoint.fill_model(module, found.model)
         checkpoint.fill_optimiser(optimiser, found.optimiser)
     states = found.notes[BATCHES]
@@ -209,11 +209,14 @@ def shared_out(states: Sequence[Mapping[str, Any]], world: int) -> list[Mapping[
     has it, all go on from the mean, so that few samples come twice and few not at all.
 
     Args:
-        states: of ``train.data.Packs`` of each rank.
+        states: of ``train.data.Packs`` or ``train.drawn.Drawn`` of each rank.
         world: how many ranks there are now.
     """
     if len(states) == world:
         return list(states)
+    if all("number" in state for state in states):  # drawn ones have nothing but a number
+        given = sum(state["number"] for state in states)
+        return [{**states[0], "number": -(-given // world)}] * world
     mixes: list[Mapping[str, Any]] = [state.get("mix") or {} for state in states]
     if not all("next" in mix for mix in mixes):
         raise TrainingError(
@@ -238,7 +241,12 @@ def shared_out(states: Sequence[Mapping[str, Any]], world: int) -> list[Mapping[
     ]
 
 
-def _sharded() -> Any:
+def sharded_checkpoints() -> Any:
+    """The module ``train.sharded``.
+
+    Raises:
+        MissingExtraError: this torch is too old for it.
+    """
     from tilewise.train import sharded  # noqa: PLC0415 - takes seconds, and a single process needs it seldom
 
     return sharded

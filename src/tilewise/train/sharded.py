@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -34,10 +35,12 @@ try:
         HuggingFaceStorageReader,
         HuggingFaceStorageWriter,
     )
-except ImportError as err:
+
+    signature(HuggingFaceStorageWriter).bind("", save_distributed=True)
+except (ImportError, TypeError) as err:
     raise MissingExtraError(
-        f"torch {torch.__version__} does not write parts as safetensors, which training by several "
-        "processes needs; pip install --upgrade torch."
+        f"torch {torch.__version__} does not write parts of tensors as safetensors, which "
+        "run.sharding=full needs; install a newer torch (2.13 is tested), or set run.sharding=none."
     ) from err
 
 Value = TypeVar("Value")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import torch
 from torch import nn
@@ -29,8 +29,11 @@ from tilewise.text.tokenizer import check_tokens, load_tokenizer
 from tilewise.train.config import ModelConfig
 from tilewise.weights.files import CONFIG, read_config
 from tilewise.weights.keymap import KeyRule
+from tilewise.weights.valueless import valueless
 
 Reader = Ixc2Reader | InternVLReader
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +50,16 @@ class Start:
         return cast(nn.Module, self.reader.network)
 
 
-def open_model(cfg: ModelConfig, *, seed: int, device: str = "cpu") -> Start:
+def open_model(
+    cfg: ModelConfig, *, seed: int, device: str = "cpu", is_empty: bool = False
+) -> Start:
     """Make the model of a run, in float32.
 
     Args:
         cfg: what to load, what learns.
         seed: of drawn weights.
         device: as for ``models.load.load``; of several, all of it goes on the first.
+        is_empty: weights have no values and lie on the meta device; no files of them are read.
 
     Raises:
         ConfigError: no folder, a family that cannot be trained here, or parts it has not.
@@ -69,8 +75,10 @@ def open_model(cfg: ModelConfig, *, seed: int, device: str = "cpu") -> Start:
             f"{folder / CONFIG}: a model of the kind {kind!r} is not trained here; those of "
             f"{', '.join(FAMILIES)} are."
         )
-    if cfg.is_random:
-        reader = FAMILIES[kind](folder)
+    if is_empty:
+        reader = FAMILIES[kind](folder, lambda build: valueless(build, torch.float32))
+    elif cfg.is_random:
+        reader = FAMILIES[kind](folder, lambda build: build())
         draw(reader.network, seed)
         reader.network.to(place)
     else:
@@ -80,21 +88,28 @@ def open_model(cfg: ModelConfig, *, seed: int, device: str = "cpu") -> Start:
     return Start(reader=reader, folder=folder, rules=rules)
 
 
-def _empty_ixc2(folder: Path) -> Reader:
+class Make(Protocol):
+    """Calls a function that builds a network, with weights of some kind."""
+
+    def __call__(self, build: Callable[[], Network]) -> Network:
+        """The network."""
+
+
+def _empty_ixc2(folder: Path, make: Make) -> Reader:
     cfg = Ixc2Config.from_json(read_config(folder))
-    return Ixc2Reader(Ixc2(cfg), load_tokenizer(folder, cfg.decoder.vocabulary))
+    return Ixc2Reader(make(lambda: Ixc2(cfg)), load_tokenizer(folder, cfg.decoder.vocabulary))
 
 
-def _empty_internvl(folder: Path) -> Reader:
+def _empty_internvl(folder: Path, make: Make) -> Reader:
     data = read_config(folder)
     cfg = read_internvl_config(data)
     template = TEMPLATES[cfg.template]
     tokenizer = load_tokenizer(folder, cfg.decoder.vocabulary, random_tokens(data, cfg, template))
     check_tokens(tokenizer, (*template.markers, *IMAGE_ENDS), folder)
-    return InternVLReader(InternVL(cfg), tokenizer)
+    return InternVLReader(make(lambda: InternVL(cfg)), tokenizer)
 
 
-FAMILIES: Final[Mapping[str, Callable[[Path], Reader]]] = {
+FAMILIES: Final[Mapping[str, Callable[[Path, Make], Reader]]] = {
     "internlmxcomposer2": _empty_ixc2,
     "internvl_chat": _empty_internvl,
     "internvl": _empty_internvl,
