@@ -47,51 +47,47 @@ class Context:
         return self.cfg.compat == "omnicorpus"
 
 
+class Paragraph(NamedTuple):
+    """A paragraph as rules see it: ``words`` is how many stand between white space."""
+
+    text: str
+    folded: str
+    words: int
+    is_near_image: bool
+
+
+ParagraphRule = Callable[[Paragraph, "Context"], str | None]
+"""The text that stays of a paragraph: the same text to keep it, None to remove it."""
+
+
 class Rule(NamedTuple):
-    """A rule: its name, its number in the published list, what it tests and does, in words."""
+    """A rule: its name, its number in the published list, what it tests and does, in words.
+
+    It looks at a whole document, or at ``each`` paragraph.
+    """
 
     id: str
     number: str
     says: str
-    apply: Apply
+    whole: Apply | None = None
+    each: ParagraphRule | None = None
 
 
-class Draft:
-    """A document under edit: its blocks, and where each stood at first."""
-
-    def __init__(self, blocks: Sequence[Block]) -> None:
-        self.blocks = list(blocks)
-        self._origins = list(range(len(blocks)))
-
-    def apply(self, rule: Rule, context: Context, round_: int) -> list[Edit]:
-        """Apply one rule and say what it changed."""
-        changes = rule.apply(self.blocks, context)
-        if not changes:
-            return []
-        edits, blocks, origins = [], [], []
-        for position, (block, origin) in enumerate(zip(self.blocks, self._origins, strict=True)):
-            now = changes.get(position)
-            if now is None or now == (block,):
-                blocks.append(block)
-                origins.append(origin)
-                continue
-            after = "\n".join(_shown(one) for one in now) if now else None
-            edits.append(Edit(rule.id, round_, origin, _shown(block), after))
-            blocks += now
-            origins += [origin] * len(now)
-        self.blocks, self._origins = blocks, origins
-        return edits
+def whole_rule(number: str, rule: Apply, name: str) -> Rule:
+    """A rule that looks at all blocks; its docstring says what it does."""
+    return Rule(name, number, said_by(rule), whole=rule)
 
 
-def _shown(block: Block) -> str:
-    return block.text if block.image is None else block.image.url
-
-
-def with_text(block: Block, text: str) -> tuple[Block, ...]:
-    """The block with another text; nothing where no text is left."""
-    return (replace(block, text=text.strip()),) if text.strip() else ()
+def paragraph_rule(number: str, rule: ParagraphRule, name: str) -> Rule:
+    """A rule that looks at one paragraph; its docstring says what it does."""
+    return Rule(name, number, said_by(rule), each=rule)
 
 
 def said_by(rule: Callable[..., object]) -> str:
     """The first line of a rule's docstring without its number."""
     return (rule.__doc__ or "").split("\n")[0].partition(": ")[2]
+
+
+def with_text(block: Block, text: str) -> tuple[Block, ...]:
+    """The block with another text; nothing where no text is left."""
+    return (replace(block, text=text.strip()),) if text.strip() else ()

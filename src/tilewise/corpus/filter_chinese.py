@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from tilewise.corpus.edits import Apply, Changes, Context, Rule, said_by, with_text
+from tilewise.corpus.edits import Changes, Context, Rule, said_by, whole_rule, with_text
 from tilewise.corpus.languages import split_words
 from tilewise.records import Block
 
@@ -204,17 +204,13 @@ def each_line(test: LineTest) -> Callable[[Sequence[Block], Context], Changes]:
 
 
 def _line_rule(number: str, test: LineTest, name: str) -> Rule:
-    return Rule(name, number, said_by(test), each_line(test))
-
-
-def _block_rule(number: str, rule: Apply, name: str) -> Rule:
-    return Rule(name, number, said_by(rule), rule)
+    return Rule(name, number, said_by(test), whole=each_line(test))
 
 
 RULES: Final = (
-    _block_rule("zh 11", encyclopedia_format, "zh_encyclopedia_format"),
-    _block_rule("zh 1", duplicate_lines, "zh_duplicate_lines"),
-    _block_rule("zh 1", duplicate_images, "zh_duplicate_images"),
+    whole_rule("zh 11", encyclopedia_format, "zh_encyclopedia_format"),
+    whole_rule("zh 1", duplicate_lines, "zh_duplicate_lines"),
+    whole_rule("zh 1", duplicate_images, "zh_duplicate_images"),
     _line_rule("zh 2", _credits, "zh_credits"),
     _line_rule("zh 3", _turn_page, "zh_turn_page"),
     _line_rule("zh 4", _keyword_line, "zh_keyword_line"),

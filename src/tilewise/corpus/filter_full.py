@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from tilewise.corpus import filter_chinese, rules_blocks, rules_text
-from tilewise.corpus.edits import Apply, Context, Draft, Edit, Rule, said_by
+from tilewise.corpus.draft import Draft
+from tilewise.corpus.edits import Context, Edit, Rule, paragraph_rule, whole_rule
 from tilewise.corpus.filter_text import Broken, dropped
 from tilewise.corpus.full_config import FullFilterConfig
 from tilewise.corpus.gates import flagged_in, gate_lines, measure_gates, shut
-from tilewise.corpus.paragraphs import ParagraphRule, each_paragraph
 from tilewise.corpus.scorers import NO_SCORERS, Scorers, cut_offs, score_lines, scored
 from tilewise.corpus.words import flagged_words
 from tilewise.records import Document, Dropped
@@ -26,55 +26,47 @@ from tilewise.records import Document, Dropped
 STAGE: Final = "detailed_text"
 
 
-def _each(number: str, rule: ParagraphRule, name: str) -> Rule:
-    return Rule(name, number, said_by(rule), each_paragraph(rule))
-
-
-def _whole(number: str, rule: Apply, name: str) -> Rule:
-    return Rule(name, number, said_by(rule), rule)
-
-
 ENGLISH: Final = (
-    _each("1", rules_text.abnormal_newlines, "abnormal_newlines"),
-    _whole("2", rules_blocks.long_underscores, "long_underscores"),
-    _each("3", rules_text.video_field, "video_field"),
-    _whole("4", rules_blocks.incomplete_sentences, "incomplete_sentences"),
-    _each("5", rules_text.download_hints, "download_hints"),
-    _each("6", rules_text.source_references, "source_references"),
-    _each("7", rules_text.upper_case, "upper_case"),
-    _each("8", rules_text.numbers, "numbers"),
-    _each("9", rules_text.social_counters, "social_counters"),
-    _each("10", rules_text.one_word, "one_word"),
-    _each("11", rules_text.short_pattern, "short_pattern"),
-    _each("12", rules_text.flagged_paragraph, "flagged_paragraph"),
+    paragraph_rule("1", rules_text.abnormal_newlines, "abnormal_newlines"),
+    whole_rule("2", rules_blocks.long_underscores, "long_underscores"),
+    paragraph_rule("3", rules_text.video_field, "video_field"),
+    whole_rule("4", rules_blocks.incomplete_sentences, "incomplete_sentences"),
+    paragraph_rule("5", rules_text.download_hints, "download_hints"),
+    paragraph_rule("6", rules_text.source_references, "source_references"),
+    paragraph_rule("7", rules_text.upper_case, "upper_case"),
+    paragraph_rule("8", rules_text.numbers, "numbers"),
+    paragraph_rule("9", rules_text.social_counters, "social_counters"),
+    paragraph_rule("10", rules_text.one_word, "one_word"),
+    paragraph_rule("11", rules_text.short_pattern, "short_pattern"),
+    paragraph_rule("12", rules_text.flagged_paragraph, "flagged_paragraph"),
     # 13 empties the element of comments, which extraction never puts into a document
-    _each("14", rules_text.header_footer, "header_footer"),
-    _whole("15", rules_blocks.empty_heading, "empty_heading"),
-    _each("16", rules_text.read_more, "read_more"),
-    _each("17", rules_text.urls, "urls"),
-    _whole("18", rules_blocks.irrelevant_captions, "irrelevant_captions"),
-    _each("19", rules_text.advertisement_line, "advertisement_line"),
-    _each("20", rules_text.very_short, "very_short"),
-    _each("21", rules_text.too_short, "too_short"),
-    _whole("22", rules_blocks.aberrant_items, "aberrant_items"),
-    _whole("23a", rules_blocks.numbered_references, "numbered_references"),
-    _whole("23b", rules_blocks.references_sponsors, "references_sponsors"),
-    _whole("23c", rules_blocks.date_handle, "date_handle"),
-    _whole("23d", rules_blocks.closing_note, "closing_note"),
-    _each("24", rules_text.social_media, "social_media"),
-    _each("25", rules_text.phone_time_author, "phone_time_author"),
-    _whole("25", rules_blocks.author_heading, "author_heading"),
+    paragraph_rule("14", rules_text.header_footer, "header_footer"),
+    whole_rule("15", rules_blocks.empty_heading, "empty_heading"),
+    paragraph_rule("16", rules_text.read_more, "read_more"),
+    paragraph_rule("17", rules_text.urls, "urls"),
+    whole_rule("18", rules_blocks.irrelevant_captions, "irrelevant_captions"),
+    paragraph_rule("19", rules_text.advertisement_line, "advertisement_line"),
+    paragraph_rule("20", rules_text.very_short, "very_short"),
+    paragraph_rule("21", rules_text.too_short, "too_short"),
+    whole_rule("22", rules_blocks.aberrant_items, "aberrant_items"),
+    whole_rule("23a", rules_blocks.numbered_references, "numbered_references"),
+    whole_rule("23b", rules_blocks.references_sponsors, "references_sponsors"),
+    whole_rule("23c", rules_blocks.date_handle, "date_handle"),
+    whole_rule("23d", rules_blocks.closing_note, "closing_note"),
+    paragraph_rule("24", rules_text.social_media, "social_media"),
+    paragraph_rule("25", rules_text.phone_time_author, "phone_time_author"),
+    whole_rule("25", rules_blocks.author_heading, "author_heading"),
 )
 """The rules of English in the order of the published list."""
 
 SHARED: Final = (
-    _whole("2", rules_blocks.long_underscores, "long_underscores"),
-    _each("7", rules_text.upper_case, "upper_case"),
-    _each("8", rules_text.numbers, "numbers"),
-    _whole("15", rules_blocks.empty_heading, "empty_heading"),
-    _each("17", rules_text.urls, "urls"),
-    _whole("18", rules_blocks.irrelevant_images, "irrelevant_images"),
-    _whole("23a", rules_blocks.numbered_references, "numbered_references"),
+    whole_rule("2", rules_blocks.long_underscores, "long_underscores"),
+    paragraph_rule("7", rules_text.upper_case, "upper_case"),
+    paragraph_rule("8", rules_text.numbers, "numbers"),
+    whole_rule("15", rules_blocks.empty_heading, "empty_heading"),
+    paragraph_rule("17", rules_text.urls, "urls"),
+    whole_rule("18", rules_blocks.irrelevant_images, "irrelevant_images"),
+    whole_rule("23a", rules_blocks.numbered_references, "numbered_references"),
 )
 """Rules that need no words of a language: all that is applied to the others."""
 
@@ -129,10 +121,10 @@ def apply_rules(document: Document, cfg: FullFilterConfig) -> Edited:
     """Apply the rules of the document's language, at most ``cfg.passes`` times."""
     context = _context(document, cfg)
     rules = [rule for rule in rules_of(document.lang) if rule.id not in cfg.off]
-    draft = Draft(document.blocks)
+    draft = Draft(document.blocks, context)
     edits: list[Edit] = []
     for number in range(1, cfg.passes + 1):
-        made = [edit for rule in rules for edit in draft.apply(rule, context, number)]
+        made = [edit for rule in rules for edit in draft.apply(rule, number)]
         edits += made
         if not made:
             break

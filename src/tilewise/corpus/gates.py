@@ -6,6 +6,7 @@ Source: OmniCorpus (arXiv 2406.08418), appendix on human-feedback filtering, and
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -45,13 +46,15 @@ def measure_gates(blocks: Sequence[Block], images: int, context: Context) -> Sco
     unspaced = lang in UNSPACED
     words = _TOKEN.findall(text) if context.is_compat else split_words(text, lang)
     paragraphs = [len(split_words(b.text, lang)) for b in blocks if b.kind in PARAGRAPHS]
-    with_letter = sum(word.isalpha() or _LETTER.search(word) is not None for word in words)
+    counts = Counter(words)
+    unsure = [word for word in counts if not word.isalpha()]
+    with_letter = len(words) - sum(counts[one] for one in unsure if not _LETTER.search(one))
     per_word = context.cfg.ideographs_per_word if unspaced else 1
     scores: Scores = {
         "full_left": sum(block.kind != "header" for block in blocks if block.text),
         "full_words": len(words),
         "full_alpha_words": with_letter / len(words) if words else 0.0,
-        "full_stop_words": _stop_words(words, context),
+        "full_stop_words": _stop_words(counts, context),
         "full_flagged": flagged_in(text, context),
         "words_per_image": len(words) / per_word / images if images else None,
         "longest_paragraph": max(paragraphs, default=0),
@@ -62,14 +65,14 @@ def measure_gates(blocks: Sequence[Block], images: int, context: Context) -> Sco
     return scores
 
 
-def _stop_words(words: Sequence[str], context: Context) -> float | None:
+def _stop_words(counts: Counter[str], context: Context) -> float | None:
     """Stop words, each as often as it stands there; None in a language without a list."""
     if context.is_compat:
-        return sum(word in RELEASED_STOP_WORDS for word in words)
+        return sum(counts[word] for word in RELEASED_STOP_WORDS)
     proof = GOPHER_STOP_WORDS if context.lang == "en" else PROOF_WORDS.get(context.lang)
     if proof is None:
         return None
-    return sum(word in proof or word.strip(_EDGES).lower() in proof for word in words)
+    return sum(n for word, n in counts.items() if word.strip(_EDGES).lower() in proof)
 
 
 def flagged_in(text: str, context: Context) -> float:

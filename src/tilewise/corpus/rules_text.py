@@ -9,8 +9,8 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from tilewise.corpus.edits import Context
-from tilewise.corpus.paragraphs import Paragraph, sentences
+from tilewise.corpus.edits import Context, Paragraph
+from tilewise.corpus.paragraphs import sentences
 from tilewise.corpus.phrases import FOOTER_PHRASES, READ_MORE, READ_MORE_TITLES
 
 DATE: Final = (
@@ -27,6 +27,9 @@ PHONE: Final = r"(?<![\d-])(?:\+?\d{1,3}[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[
 _DATE_OR_CLOCK = re.compile(f"{DATE}|{CLOCK}")
 _PHONE = re.compile(PHONE)
 _NO_DIGITS = re.compile(r"\D+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_CAPITALS = re.compile(r"[^\W\d_a-z]+")
+_EDGES: Final = ".,;:!?()[]\"'“”‘’*-"
 _NEWLINE = re.compile(r"[^\S\n]*\n\s*")
 _HOSTS = "com|org|net|edu|gov|info|biz|io|co|uk|de|fr|eu|us|ca|au|ru|cn|jp|tv|me"
 _URL = re.compile(
@@ -34,8 +37,11 @@ _URL = re.compile(
     rf"|(?<![@\w./-])(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:{_HOSTS})\b(?![\w@-])(?:/[^\s<>\"”’]*)?",
     re.IGNORECASE,
 )
+_URL_HINT = re.compile(rf"://|www\.|\.(?:{_HOSTS})(?!\w)", re.IGNORECASE)
 _LEFT_BY_URL = re.compile(r"[(\[<]\s*[)\]>]")
 _COUNTER = re.compile(r"\b(?:likes|followers|subscribes|share|comments:?|dislikes|comment ?\.?)$")
+_LABEL: Final = 24
+"""Longer than any label at the end of a paragraph."""
 _SHORT_PATTERN = re.compile(r"\bsign-in\b|\bsign in\b|\bsign up\b|\bread more\b|\bitems? in cart\b")
 _CREDIT_AT_END = re.compile(r"\(cf\. [^()]*\)\.?$|\([A-Z][^()\d]{1,60}, (?:19|20)\d{2}\)\.?$")
 _QUIZ = re.compile(r"word of the day|test your|keep scrolling for more|take the quiz")
@@ -88,8 +94,10 @@ def upper_case(p: Paragraph, context: Context) -> str | None:
     """7: nearly all letters are capitals, and no image is near."""
     if p.is_near_image or p.text == p.folded:
         return p.text
-    chars = "".join(p.text.split())
-    share = sum(map(str.isupper, chars)) / len(chars) if chars else 0.0
+    capitals = sum(map(str.isupper, "".join(_CAPITALS.findall(p.text))))
+    if capitals <= context.cfg.upper_case_max * len(p.text) / 2:  # white space is less than half
+        return p.text
+    share = capitals / len("".join(p.text.split()))
     return None if share > context.cfg.upper_case_max else p.text
 
 
@@ -104,7 +112,7 @@ def numbers(p: Paragraph, context: Context) -> str | None:
 
 def social_counters(p: Paragraph, context: Context) -> str | None:
     """9: ends in likes, followers, comments and their like."""
-    return None if _COUNTER.search(p.folded.rstrip()) else p.text
+    return None if _COUNTER.search(p.folded.rstrip()[-_LABEL:]) else p.text
 
 
 def one_word(p: Paragraph, context: Context) -> str | None:
@@ -126,20 +134,17 @@ def flagged_paragraph(p: Paragraph, context: Context) -> str | None:
 
 def flagged_share(folded: str, flagged: frozenset[str]) -> float:
     """Flagged words among the words of a text in lower case, 0 to 1."""
-    words = folded.split()
-    if not flagged or not words:
+    if flagged.isdisjoint(_LETTERS.findall(folded)):  # nearly always
         return 0.0
-    return sum(word.strip(".,;:!?()[]\"'“”‘’*-") in flagged for word in words) / len(words)
+    words = folded.split()
+    return sum(word.strip(_EDGES) in flagged for word in words) / len(words)
 
 
 def header_footer(p: Paragraph, context: Context) -> str | None:
     """14: a phrase of headers and footers, or hardly a character."""
     if len(p.text) < context.cfg.footer_chars:
         return None
-    return None if _FOOTER.search(p.text) else p.text
-
-
-_FOOTER = re.compile("|".join(rf"(?<!\w){re.escape(phrase)}" for phrase in FOOTER_PHRASES))
+    return None if any(phrase in p.text for phrase in FOOTER_PHRASES) else p.text
 
 
 def read_more(p: Paragraph, context: Context) -> str | None:
@@ -156,7 +161,10 @@ def read_more(p: Paragraph, context: Context) -> str | None:
 
 def urls(p: Paragraph, context: Context) -> str | None:
     """17: URLs and names of hosts go; the released code edits a copy and returns the original."""
-    if context.is_compat or ("." not in p.text) or not (found := _URL.search(p.text)):
+    if context.is_compat or _URL_HINT.search(p.text) is None:
+        return p.text
+    found = _URL.search(p.text)
+    if found is None:
         return p.text
     rest = _LEFT_BY_URL.sub("", _URL.sub("", p.text[found.start() :]))
     left = p.text[: found.start()]
@@ -188,8 +196,10 @@ def too_short(p: Paragraph, context: Context) -> str | None:
 
 def social_media(p: Paragraph, context: Context) -> str | None:
     """24: ends in a label of social media, or sends the reader to lists of other pages."""
-    folded = p.folded.rstrip()
-    return None if _SOCIAL_END.search(folded) or _SOCIAL.search(folded) else p.text
+    if _SOCIAL_END.search(p.folded.rstrip()[-_LABEL:]):
+        return None
+    has_hint = any(hint in p.folded for hint in ("for more", "top threads", "most ", "more here"))
+    return None if has_hint and _SOCIAL.search(p.folded) else p.text
 
 
 def phone_time_author(p: Paragraph, context: Context) -> str | None:
