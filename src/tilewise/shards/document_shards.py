@@ -130,6 +130,11 @@ class Shards:
         """The number of a row of a shard."""
         return int(self._starts[self._first[place.shard]]) + place.row
 
+    def rows_of(self, shard: int) -> range:
+        """The numbers of a shard's rows."""
+        first, behind = self._starts[self._first[shard]], self._starts[self._first[shard + 1]]
+        return range(int(first), int(behind))
+
     def where(self, place: Place) -> str:
         """Names a place for messages."""
         return f"{self.index.path(place.shard)}: row {place.row + 1}"

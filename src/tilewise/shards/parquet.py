@@ -14,8 +14,8 @@ from tilewise.shards.conversation import Bad, ImageRef, Sample
 from tilewise.shards.records import file_in, sample_of
 
 FIELDS: Final = (
-    "id", "conversations", "messages", "texts", "image", "images", "video", "clip", "length",
-    "width", "height", "width_list", "height_list",
+    "id", "conversations", "messages", "texts", "text", "image", "images", "video", "clip",
+    "length", "width", "height", "width_list", "height_list",
 )  # fmt: skip
 """Columns that are read; others cost nothing."""
 
@@ -48,10 +48,10 @@ class Parquet:
         self._ends = np.cumsum(sizes, dtype=np.int64)
         names = self._opened().schema_arrow.names
         self._columns = [name for name in FIELDS if name in names]
-        if not {"conversations", "messages", "texts"} & set(names):
+        if not {"conversations", "messages", "texts", "text"} & set(names):
             raise DataError(
-                f"{path} has the columns {', '.join(names)[:200]}; conversations, messages or "
-                "texts is needed. Rename the one that holds the turns."
+                f"{path} has the columns {', '.join(names)[:200]}; conversations, messages, texts "
+                "or text is needed. Rename the one that holds the turns."
             )
 
     def __len__(self) -> int:

@@ -21,7 +21,8 @@ _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]{1,20}://", re.IGNORECASE)
 def sample_of(record: object, where: str, find: FindImage) -> Sample | Bad:
     """One object as a sample.
 
-    With ``texts`` it is an interleaved document, else a conversation: about a ``video`` (with
+    With ``texts`` it is an interleaved document, with ``text`` alone a document of its images and
+    that text behind them, else a conversation: about a ``video`` (with
     ``clip``, its start and end in seconds), about ``image`` or ``images``, one or a list, or about
     nothing.
 
@@ -35,6 +36,8 @@ def sample_of(record: object, where: str, find: FindImage) -> Sample | Bad:
             raise BadError("unreadable record", f"it is a {type(record).__name__}, no object")
         if record.get("texts") is not None:
             return _document(record, where, find)
+        if isinstance(record.get("text"), str) and not _has_turns(record):
+            return _document(_captioned(record), where, find)
         if record.get("video"):
             video = replace(find(record["video"]), clip_s=_clip(record.get("clip")))
             return conversation(record, where, [video], is_video=True)
@@ -75,6 +78,19 @@ def _listed(record: Mapping[str, Any]) -> Sequence[object]:
     if said is None or said in ("", []):
         return []
     return said if isinstance(said, list) else [said]
+
+
+def _has_turns(record: Mapping[str, Any]) -> bool:
+    return any(record.get(name) is not None for name in ("conversations", "messages"))
+
+
+def _captioned(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A text, perhaps of images, as a document."""
+    images = _listed(record)
+    return dict(record) | {
+        "texts": [*(None for _ in images), record["text"]],
+        "images": [*images, None],
+    }
 
 
 def _document(record: Mapping[str, Any], where: str, find: FindImage) -> Sample:
