@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
 
 from tilewise.corpus.dedup import DedupConfig
 from tilewise.corpus.extract import ExtractConfig
-from tilewise.corpus.filter_text import TextFilterConfig
+from tilewise.corpus.fetch_config import FetchConfig
+from tilewise.corpus.filter_full import RULES
+from tilewise.corpus.filter_text import FILTERS, TextFilterConfig
+from tilewise.corpus.full_config import FullFilterConfig
+from tilewise.corpus.gates import GATES
 from tilewise.corpus.images import ImageConfig
+from tilewise.corpus.lines import LinesConfig
 from tilewise.corpus.raw import ReadConfig
-from tilewise.corpus.settings import plain
+from tilewise.corpus.scorers import ScorerFile
+from tilewise.corpus.settings import plain, read_settings, with_values
 from tilewise.errors import ConfigError
+from tilewise.shards.index import FORMS, Form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +45,116 @@ class RunConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputConfig:
+    """What the last stage writes.
+
+    ``forms``: the first in ``final``, others in ``final-FORM``. ``group_bytes`` bounds a row group,
+    ``shard_bytes`` a file. ``image_files``: bytes of kept images in ``images``, a file each, by
+    which training finds them; archives (``webdataset``) hold them in any case.
+
+    Source: arXiv 2406.08418's released shards are of 0.36 to 0.4 GB.
+    """
+
+    forms: tuple[Form, ...] = ("parquet",)
+    group_bytes: int = 96 << 20
+    shard_bytes: int = 400_000_000
+    image_files: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.forms or len(set(self.forms)) < len(self.forms):
+            raise ConfigError(
+                f"output.forms is {list(self.forms)}; one or more of {', '.join(FORMS)}, each once."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusConfig:
-    """A run: a part for each stage, named like it, and ``run`` for how work is cut."""
+    """A run: a part for each stage, named like it, and ``run`` for how work is cut.
+
+    ``lines``: lines that a site repeats are taken out; None leaves them. ``fetch``: images that no
+    archive holds are asked for; None asks nobody. ``scorers``: models by slot; empty slots are off.
+    """
 
     read: ReadConfig = field(default_factory=ReadConfig)
     extract: ExtractConfig = field(default_factory=ExtractConfig)
     prelim_text: TextFilterConfig = field(default_factory=TextFilterConfig)
     dedup: DedupConfig = field(default_factory=DedupConfig)
+    lines: LinesConfig | None = None
     image: ImageConfig = field(default_factory=ImageConfig)
+    fetch: FetchConfig | None = None
+    detailed_text: FullFilterConfig = field(default_factory=FullFilterConfig)
+    scorers: Mapping[str, ScorerFile] = field(default_factory=dict)
+    output: OutputConfig = field(default_factory=OutputConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def told(self) -> dict[str, Any]:
-        """The settings that documents depend on, as they stand in every output."""
+        """The settings that the output depends on, as they stand in it."""
         said: dict[str, Any] = plain(self)
         del said["run"]
         return said
+
+
+def _english() -> CorpusConfig:
+    """English, as the paper's part of Common Crawl: all published thresholds."""
+    return CorpusConfig(prelim_text=TextFilterConfig(languages=("en",)))
+
+
+def _chinese() -> CorpusConfig:
+    """Chinese sites: the same stages, with the Chinese rules."""
+    return CorpusConfig(prelim_text=TextFilterConfig(languages=("zh",)))
+
+
+def _strict() -> CorpusConfig:
+    """All languages, tighter text filters, lines that a site repeats taken out."""
+    prelim = TextFilterConfig(
+        words_min=100, sentences_min=5, language_score_min=0.8, digit_ratio_max=0.15
+    )
+    dedup = DedupConfig(image_set=True)
+    return CorpusConfig(prelim_text=prelim, dedup=dedup, lines=LinesConfig())
+
+
+def _minimal() -> CorpusConfig:
+    """Extraction, duplicates and images; text is judged by its length alone and not edited."""
+    judged = {"too_few_words", "too_many_words"}
+    rules = {rule.id for rules in RULES.values() for rule in rules}
+    return CorpusConfig(
+        prelim_text=TextFilterConfig(off=frozenset(FILTERS) - judged),
+        detailed_text=FullFilterConfig(off=frozenset(rules | set(GATES))),
+    )
+
+
+PROFILES: Final[Mapping[str, Callable[[], CorpusConfig]]] = {
+    "all-languages": CorpusConfig,
+    "omnicorpus-en": _english,
+    "omnicorpus-zh": _chinese,
+    "strict": _strict,
+    "minimal": _minimal,
+}
+"""Configs by the names that the command line knows."""
+
+
+def profile(name: str) -> CorpusConfig:
+    """A config by its name.
+
+    Raises:
+        ConfigError: there is no such profile.
+    """
+    if name not in PROFILES:
+        near = get_close_matches(name, PROFILES, 1)
+        told = f"did you mean {near[0]}?" if near else f"known are {', '.join(PROFILES)}."
+        raise ConfigError(f"profile {name!r} is unknown; {told}")
+    return PROFILES[name]()
+
+
+def read_config(path: Path) -> CorpusConfig:
+    """The config of a file: ``profile`` names what it begins with, the rest changes that.
+
+    Raises:
+        ConfigError: the file cannot be read, or a setting is unknown or does not fit.
+    """
+    values = read_settings(path)
+    base = values.pop("profile", "all-languages")
+    try:
+        return with_values(profile(str(base)), values)
+    except ConfigError as err:
+        raise ConfigError(f"{path}: {err}") from err

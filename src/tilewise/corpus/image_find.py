@@ -13,9 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from tilewise.corpus.ad_urls import ad_word
 from tilewise.corpus.addresses import checked_url
 from tilewise.corpus.dedup_counts import Counts, count_keys, key_of_text
+from tilewise.corpus.dedup_image_urls import ImageUrls
 from tilewise.corpus.dedup_steps import read_documents
+from tilewise.corpus.fetch import fetch_images
+from tilewise.corpus.image_index import ImageIndex
 from tilewise.corpus.image_measure import measure_part
 from tilewise.corpus.image_store import ImagePart, put_archived
 from tilewise.corpus.images import ImageConfig, wanted_images
@@ -32,7 +36,7 @@ from tilewise.records import Document
 STAGE: Final = "image"
 BEFORE: Final = "dedup"
 
-STORE: Final = "images"
+STORE: Final = "fetched"
 """The folder, in that of the run, with the bytes of images."""
 
 GAP_BYTES: Final = 1 << 18
@@ -104,6 +108,30 @@ class Archived:
             if any(self.wanted([key])[0] for key in _key(row["url"])):
                 found.setdefault(row["archive"], set()).add(row["offset"])
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Asks hosts for the images of one part that no archive holds, each URL once."""
+
+    run: Run
+    urls: ImageUrls
+
+    def __call__(self, part: int) -> Counter[str]:
+        """Do one part; what an earlier run was answered is not asked again."""
+        cfg, store, name = self.run.cfg.fetch, self.run.root / STORE, f"fetched-{part:05}"
+        assert cfg is not None, "fetching is switched on"
+        known = ImageIndex(store)
+        try:
+            urls = (url for url in self.urls.of(part) if not ad_word(url, *_ads(self.run)))
+            counts = fetch_images(urls, store, name, cfg, skip=known.has)
+        finally:
+            known.close()
+        return counts + measure_part(store, name, self.run.cfg.image)
+
+
+def _ads(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return run.cfg.image.ad_words, run.cfg.image.ad_names
 
 
 def _keys(document: Document, cfg: ImageConfig) -> Iterable[int]:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from tilewise.corpus.dedup_counts import Counts
+from tilewise.corpus.dedup_image_urls import distinct_image_urls
 from tilewise.corpus.dedup_steps import Step
 from tilewise.corpus.frequency import ImageCounts, image_frequency
-from tilewise.corpus.image_find import BEFORE, STAGE, STORE, Archived, parts, wanted
+from tilewise.corpus.image_find import BEFORE, STAGE, STORE, Archived, Fetch, parts, wanted
 from tilewise.corpus.image_index import KEYS, PARTS, ImageIndex, index_images
 from tilewise.corpus.images import drop_frequent, filter_images
 from tilewise.corpus.over import RunnerMap
@@ -50,10 +51,15 @@ def find(run: Run, runner: Runner, told: Told) -> None:
     _mapped(over, archived, len(run.shards), "images of archives", told)
     store = run.root / STORE
     index_images(store)
+    memory = run.cfg.dedup.memory_bytes
+    if run.cfg.fetch is not None:
+        urls = distinct_image_urls(parts(run), work, over, memory_bytes=memory, told=told)
+        _mapped(over, Fetch(run, urls), urls.parts, "images of the web", told)
+        index_images(store)
     stamp = key_of({name: sha256_of(store / name) for name in (KEYS, PARTS)})
     _mapped(over, Judged(run, stamp), len(run.shards), "images judged", told)
     judged = [judged_file(run, shard) for shard in range(len(run.shards))]
-    counts = image_frequency(judged, work, over, told=told).counts
+    counts = image_frequency(judged, work, over, memory_bytes=memory, told=told).counts
     said = {"step": plain(counts.step), "parts": counts.parts}
     write_whole(run.folder(STAGE) / COUNTS, json.dumps(said, indent=1).encode())
 

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from types import ModuleType
-from typing import Final, cast
+from typing import Any, Final, cast
 
+from tilewise.corpus.final_stage import write_indexes
 from tilewise.corpus.plan import Run
 from tilewise.corpus.stage_files import StageFolder, Told, write_whole, writing
 from tilewise.corpus.stages import (
     BEFORE,
     EXTRACT,
+    FINAL,
     READ,
     STAGES,
     ShardWork,
     count_shards,
-    finish,
     open_stage,
     prepare,
 )
@@ -159,11 +160,19 @@ def _run_pass(
             told(name, done, len(shards))
     _check_errors(name, outcomes[name])
     wall_s = perf_counter() - began
-    found = []
-    for stage in stages:
-        found.append(_summed(run, stage, outcomes[stage], global_s, wall_s))
-        finish(run, stage, found[-1].counts)
+    found = [_summed(run, stage, outcomes[stage], global_s, wall_s) for stage in stages]
+    if name == FINAL:
+        write_indexes(run, counts_of(run))
     return found
+
+
+def counts_of(run: Run) -> dict[str, Any]:
+    """The counts of all stages that have ended, as JSON has them; without histograms."""
+    found = {stage: read_summary(run, stage) for stage in STAGES}
+    counts = {stage: one.counts.plain() for stage, one in found.items() if one is not None}
+    for one in counts.values():
+        del one["bins"]
+    return counts
 
 
 def _tried(work: ShardWork, stages: tuple[str, ...], shard: int) -> list[Outcome]:

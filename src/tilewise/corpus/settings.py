@@ -7,7 +7,7 @@ import json
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -150,12 +150,27 @@ def _as(kind: Any, value: Any, name: str) -> Any:
     if kind is Path:
         return Path(value) if isinstance(value, str) else _NO
     if is_dataclass(kind) and isinstance(value, Mapping):
-        return with_values(cast(Any, kind)(), value, f"{name}.")
+        return _made(kind, value, f"{name}.")
     if isinstance(value, Mapping) and isinstance(origin, type) and issubclass(dict, origin):
         return {key: _fitted(parts[1], one, f"{name}.{key}") for key, one in value.items()}
     if origin in (tuple, frozenset) and isinstance(value, (list, tuple)):
         return _as_several(origin, parts, value, name)
     return _NO
+
+
+def _made(kind: Any, values: Mapping[str, Any], prefix: str) -> Any:
+    """A dataclass, which may have settings without a default."""
+    hints = get_type_hints(kind)
+    for name in values:
+        _check_known(name, [one.name for one in fields(kind)], prefix)
+    missing = [
+        one.name
+        for one in fields(kind)
+        if one.default is MISSING and one.default_factory is MISSING and one.name not in values
+    ]
+    if missing:
+        raise ConfigError(f"{prefix}{missing[0]} is missing; it has no default.")
+    return kind(**{n: _fitted(hints[n], value, f"{prefix}{n}") for n, value in values.items()})
 
 
 def _as_several(origin: Any, parts: tuple[Any, ...], values: Sequence[Any], name: str) -> Any:

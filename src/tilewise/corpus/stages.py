@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from tilewise.corpus import dedup_stage, image_stage
+from tilewise.corpus import dedup_stage, final_stage, image_stage
+from tilewise.corpus.filter_full import filter_full
 from tilewise.corpus.filter_text import filter_text
 from tilewise.corpus.plan import Run
 from tilewise.corpus.read_step import EXTRACT, READ, read_shard
+from tilewise.corpus.scorers import from_files
 from tilewise.corpus.settings import plain
 from tilewise.corpus.stage_files import StageFolder, Told
-from tilewise.corpus.stats import Tally
 from tilewise.corpus.steps import Outcome, Step, filtered, shard_key
 from tilewise.runners.work import Runner
 
@@ -51,11 +52,7 @@ def prepare(run: Run, stage: str, runner: Runner, told: Told) -> None:
 
 def count_shards(run: Run, stage: str) -> int:
     """Shards that a stage leaves."""
-    return len(run.shards)
-
-
-def finish(run: Run, stage: str, counts: Tally) -> None:
-    """Write what comes after a stage's last shard."""
+    return len(final_stage.groups(run)) if stage == FINAL else len(run.shards)
 
 
 def _filter(run: Run, stage: str, step: Step, settings: object) -> ShardWork:
@@ -77,6 +74,12 @@ def _prelim_text(run: Run) -> ShardWork:
     return _filter(run, PRELIM_TEXT, partial(filter_text, cfg=cfg), cfg)
 
 
+def _detailed_text(run: Run) -> ShardWork:
+    cfg = run.cfg.detailed_text
+    step = partial(filter_full, cfg=cfg, scorers=from_files(run.cfg.scorers))
+    return _filter(run, DETAILED_TEXT, step, [cfg, run.cfg.scorers])
+
+
 def _dedup(run: Run) -> ShardWork:
     return partial(dedup_stage.apply, run)
 
@@ -85,6 +88,8 @@ _OPEN: Final[Mapping[str, Callable[[Run], ShardWork]]] = {
     PRELIM_TEXT: _prelim_text,
     DEDUP: _dedup,
     IMAGE: image_stage.open_images,
+    DETAILED_TEXT: _detailed_text,
+    FINAL: final_stage.WriteGroup,
 }
 
 _PREPARE: Final[Mapping[str, Callable[[Run, Runner, Told], None]]] = {

@@ -63,6 +63,7 @@ class ShardOutput:
     def __init__(self, run: Run, stage: str, shard: int, key: str, *kinds: str) -> None:
         self.tally = Tally()
         self.seconds: dict[str, float] = {}
+        self.extra: dict[str, Any] = {}
         self._stage, self._shard, self._key = stage, shard, key
         self._folder = StageFolder(run.folder(stage))
         self._began = perf_counter()
@@ -111,6 +112,7 @@ class ShardOutput:
             "files": files,
             "counts": self.tally.plain(),
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
+            **self.extra,
         }
         self._folder.write_marker(self._shard, marker)
         return marker

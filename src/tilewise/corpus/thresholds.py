@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tilewise.corpus import filter_text
+from tilewise.corpus import filter_full, filter_text
 from tilewise.corpus.config import CorpusConfig
 
 Limits = tuple[float | None, float | None]
@@ -15,4 +15,6 @@ def limits(cfg: CorpusConfig, stage: str) -> Mapping[str, Limits]:
     """The limits of the values that a stage measures; of values without limits nothing."""
     if stage == filter_text.STAGE:
         return filter_text.thresholds(cfg.prelim_text)
+    if stage == filter_full.STAGE:
+        return filter_full.thresholds(cfg.detailed_text)
     return {}
