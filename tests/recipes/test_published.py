@@ -6,7 +6,7 @@ import pytest
 
 from tilewise.errors import ConfigError
 from tilewise.recipes import ixc2
-from tilewise.recipes.table import RECIPES, find_recipe, summary
+from tilewise.recipes.table import RECIPES, find_recipe, find_run, summary
 from tilewise.train.config import TrainConfig, settings
 
 # recipe: parts, batch, lr, weight decay, warm-up, drop path, context, tiles, length grouping
@@ -116,7 +116,7 @@ def test_ixc2_public_script() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_named_as_it_is_called_and_says_what_it_is(name: str) -> None:
-    cfg = find_recipe(name)
+    cfg = find_run(name)
     assert cfg.name == name
     assert summary(name).endswith(".")
     assert len(settings(cfg)) > 20

@@ -23,10 +23,10 @@ from tilewise.nn.packed import run_packed
 from tilewise.nn.vit import ViT, ViTConfig
 from tilewise.recipes.table import find_recipe
 from tilewise.train import cost
+from tilewise.train.answers import Answers
 from tilewise.train.config import with_options
 from tilewise.train.data import open_packs
 from tilewise.train.start import open_model
-from tilewise.train.task import Answers
 
 LORA = PartialLoraConfig(qkv_rank=4, qkv_scale=1.0, rank=16, scale=1.0)
 DECODER = DecoderConfig(

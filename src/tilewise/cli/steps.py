@@ -57,6 +57,11 @@ class StepLine:
             self._stream.write(text + "\n")
         self._stream.flush()
 
+    def keep(self, text: str) -> None:
+        """Show a text that stays where a terminal's line is rewritten."""
+        self.say(text)
+        self.clear()
+
     def clear(self) -> None:
         """End a terminal's line, so that other text may follow."""
         if self._shown:

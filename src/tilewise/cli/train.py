@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from tilewise.cli.steps import StepLine
-    from tilewise.train.config import TrainConfig
+    from tilewise.train.job import AnyConfig
 
 
 @click.command()
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     help="Change a setting, e.g. optim.lr=2e-5; repeat for several.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Length of the run (schedule.steps).")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="The same in minutes of processor time (schedule.minutes), all processes together.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out.")
 @click.option("--show", is_flag=True, help="Print the settings and train nothing.")
 @click.option("--list", "is_list", is_flag=True, help="List the recipes.")
@@ -54,6 +59,7 @@ def train(
     out: Path | None,
     options: tuple[str, ...],
     steps: int | None,
+    minutes: float | None,
     resume: bool,
     show: bool,
     is_list: bool,
@@ -74,7 +80,9 @@ def train(
         return
     if not recipe:
         raise click.UsageError("Give a recipe or a file; --list names the recipes.")
-    cfg = _config(recipe, model, data, options, steps)
+    if steps is not None and minutes is not None:
+        raise click.UsageError("--steps and --minutes are both given; leave one out.")
+    cfg = _config(recipe, model, data, options, steps, minutes)
     if show:
         _print_settings(cfg)
         return
@@ -97,19 +105,22 @@ def _config(
     data: str | None,
     options: tuple[str, ...],
     steps: int | None,
-) -> TrainConfig:
+    minutes: float | None,
+) -> AnyConfig:
     """The recipe with the command line's changes."""
-    from tilewise.recipes.table import find_recipe
+    from tilewise.recipes.table import find_run
     from tilewise.train.config import changed, with_options
 
-    cfg = find_recipe(recipe)
+    cfg = find_run(recipe)
+    if minutes is not None:  # a recipe's steps would be the stronger
+        cfg = changed(changed(cfg, "schedule.steps", None), "schedule.minutes", minutes)
     for name, value in (("model.folder", model), ("data.meta", data), ("schedule.steps", steps)):
         if value is not None:
             cfg = changed(cfg, name, value)
     return with_options(cfg, options)
 
 
-def _train(cfg: TrainConfig, out: Path, is_resumed: bool, is_shown: bool | None) -> None:
+def _train(cfg: AnyConfig, out: Path, is_resumed: bool, is_shown: bool | None) -> None:
     """Train in this process, and in those that were started with it."""
     from tilewise.cli.steps import StepLine
     from tilewise.train.ranks import is_launched
@@ -118,7 +129,9 @@ def _train(cfg: TrainConfig, out: Path, is_resumed: bool, is_shown: bool | None)
     line = StepLine(is_shown)
     if not is_launched():
         with _ending(line, out):
-            run_training(cfg, out, is_resumed=is_resumed, callbacks=[line], say=line.say)
+            run_training(
+                cfg, out, is_resumed=is_resumed, callbacks=[line], say=line.say, note=line.keep
+            )
         return
     from tilewise.train.parallel import joined
 
@@ -129,7 +142,13 @@ def _train(cfg: TrainConfig, out: Path, is_resumed: bool, is_shown: bool | None)
         with _ending(line, out):
             line.say(f"{ranks.world} processes")
             run_training(
-                cfg, out, is_resumed=is_resumed, callbacks=[line], say=line.say, ranks=ranks
+                cfg,
+                out,
+                is_resumed=is_resumed,
+                callbacks=[line],
+                ranks=ranks,
+                say=line.say,
+                note=line.keep,
             )
 
 
@@ -146,7 +165,7 @@ def _ending(line: StepLine, out: Path) -> Iterator[None]:
 
 
 def _launch(
-    cfg: TrainConfig,
+    cfg: AnyConfig,
     out: Path,
     is_resumed: bool,
     is_shown: bool | None,
@@ -182,7 +201,7 @@ def _print_recipes() -> None:
         click.echo(f"{name:{width}}  {summary(name)}")
 
 
-def _print_settings(cfg: TrainConfig) -> None:
+def _print_settings(cfg: AnyConfig) -> None:
     import json
 
     from tilewise.train.config import settings

@@ -6,13 +6,15 @@ import runpy
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tilewise.errors import ConfigError
-from tilewise.recipes import domains, internvl, ixc2
+from tilewise.recipes import default_reader, domains, internvl, ixc2
 from tilewise.train.config import TrainConfig
+from tilewise.train.job import AnyConfig
+from tilewise.train.task import OPENERS
 
-Recipe = Callable[[], TrainConfig]
+Recipe = Callable[[], AnyConfig]
 
 RECIPES: Final[Mapping[str, Recipe]] = {
     "ixc2_pretrain": ixc2.ixc2_pretrain,
@@ -41,6 +43,10 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "internvl2_2b_coco": internvl.internvl2_2b_coco,
     "internvit_distill": internvl.internvit_distill,
     "internvl_tiny": internvl.internvl_tiny,
+    "default_reader_encoder": default_reader.default_reader_encoder,
+    "default_reader_proof": default_reader.default_reader_proof,
+    "default_reader_decoder": default_reader.default_reader_decoder,
+    "default_reader_joint": default_reader.default_reader_joint,
     "adapt_driving_2b_full": partial(domains.domain_run, "driving"),
     "adapt_driving_temporal_2b_full": partial(domains.domain_run, "driving-temporal"),
     "adapt_medical_2b_full": partial(domains.domain_run, "medical"),
@@ -49,7 +55,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
 """Makers of configs by the names that the command line knows."""
 
 
-def find_recipe(name: str) -> TrainConfig:
+def find_run(name: str) -> AnyConfig:
     """The config of a recipe by its name, or of a Python file with a function ``recipe``.
 
     Raises:
@@ -69,11 +75,28 @@ def find_recipe(name: str) -> TrainConfig:
         made = runpy.run_path(str(path)).get("recipe")
     except (ImportError, NameError, SyntaxError) as err:
         raise ConfigError(f"{name}: cannot be run ({type(err).__name__}: {err}).") from err
-    found = made() if callable(made) else made
+    found: Any = made() if callable(made) else made
+    if type(found) not in OPENERS:
+        kinds = " or ".join(kind.__name__ for kind in OPENERS)
+        raise ConfigError(
+            f"{name}: has no function recipe() that returns a {kinds}; write one, e.g. by "
+            "changing a recipe of tilewise.recipes with dataclasses.replace."
+        )
+    config: AnyConfig = found
+    return config
+
+
+def find_recipe(name: str) -> TrainConfig:
+    """The same, of a reader that learns to answer from samples.
+
+    Raises:
+        ConfigError: as ``find_run``, or the recipe is of another kind.
+    """
+    found = find_run(name)
     if not isinstance(found, TrainConfig):
         raise ConfigError(
-            f"{name}: has no function recipe() that returns a TrainConfig; write one, e.g. by "
-            "changing a recipe of tilewise.recipes with dataclasses.replace."
+            f"recipe {name!r} is no run of a reader on samples; give one of those, such as "
+            "internvl_2b_lora."
         )
     return found
 

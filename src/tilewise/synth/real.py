@@ -10,9 +10,10 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,33 +109,71 @@ def read_real_pages(folder: Path | str, split: RealSplit) -> Iterator[RealPage]:
     Raises:
         SourceError: the split is unknown, the folder has no shard of it, or a shard is damaged.
     """
+    for path in shards_of(folder, split):
+        yield from read_shard(path)
+
+
+def shards_of(folder: Path | str, split: RealSplit) -> list[Path]:
+    """The shards of one split; raises SourceError as ``read_real_pages``."""
     if split not in SPLITS:
         raise SourceError(f"split is {split!r}; {' and '.join(SPLITS)} are allowed.")
     paths = sorted(Path(folder).glob(f"{split}-*.npz"))
     if not paths:
         raise SourceError(f"{folder} has no {split}-*.npz; run scripts/build_real_pages.py first.")
-    for path in paths:
-        yield from read_shard(path)
+    return paths
 
 
 def read_shard(path: Path) -> Iterator[RealPage]:
     """Read the pages of one shard, one at a time."""
+    with _opened(path) as shard:
+        for key in _keys(shard):
+            yield _page(shard, key)
+
+
+class RealPages:
+    """The pages of one split, each of which can be read by itself; it travels to workers.
+
+    Args:
+        folder, split: as for ``read_real_pages``, and with its errors.
+    """
+
+    def __init__(self, folder: Path | str, split: RealSplit) -> None:
+        self._places: list[tuple[Path, str]] = []
+        for path in shards_of(folder, split):
+            with _opened(path) as shard:
+                self._places += [(path, key) for key in _keys(shard)]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, number: int) -> RealPage:
+        """A page by its number; raises SourceError where its shard is damaged."""
+        path, key = self._places[number]
+        with _opened(path) as shard:
+            return _page(shard, key)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as shard:
-            keys = sorted(key.removesuffix("/meta") for key in shard.files if key.endswith("/meta"))
-            for key in keys:
-                chars = Glyphs(**{f.name: shard[f"{key}/{f.name}"] for f in fields(Glyphs)})
-                meta = json.loads(str(shard[f"{key}/meta"]))
-                yield RealPage(
-                    pixels=shard[f"{key}/pixels"],
-                    chars=chars,
-                    figures=shard[f"{key}/figures"],
-                    **meta,
-                )
+            yield shard
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as err:
         raise SourceError(
             f"{path} is no whole shard of real pages ({err}); delete it and build again."
         ) from err
+
+
+def _keys(shard: Any) -> list[str]:
+    return sorted(key.removesuffix("/meta") for key in shard.files if key.endswith("/meta"))
+
+
+def _page(shard: Any, key: str) -> RealPage:
+    chars = Glyphs(**{f.name: shard[f"{key}/{f.name}"] for f in fields(Glyphs)})
+    meta = json.loads(str(shard[f"{key}/meta"]))
+    return RealPage(
+        pixels=shard[f"{key}/pixels"], chars=chars, figures=shard[f"{key}/figures"], **meta
+    )
 
 
 def read_meta(path: Path) -> list[dict[str, object]]:

@@ -21,8 +21,8 @@ from tilewise.train.optim import OptimConfig
 from tilewise.train.schedule import ScheduleConfig
 
 FREE: Final = frozenset(
-    {f"run.{name}" for name in ("device", "workers", "save_every", "keep", "is_checkpointed")}
-    | {"run.sharding", "run.rank_timeout_s", "name"}
+    {f"run.{name}" for name in ("device", "workers", "save_every", "measure_every", "keep")}
+    | {"run.is_checkpointed", "run.sharding", "run.rank_timeout_s", "name"}
 )
 """Settings that may change when a run is resumed: they do not change what it computes."""
 

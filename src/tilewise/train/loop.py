@@ -348,6 +348,7 @@ class Trainer(Generic[Batch]):
             left_s=mean_s * (steps - self.step),
             memory_mib=peak_memory_mib(self._device),
             skipped=int(getattr(self.task.batches, "skipped", 0)),
+            used_s=self._length.used_s,
             numbers={name: total / count for name, total, count in pairs if count},
         )
 

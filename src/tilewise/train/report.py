@@ -36,7 +36,8 @@ class StepReport:
     ``lr`` the peak's share before factors. ``tokens`` and ``tiles`` are those of the step's
     batches. Speeds are over the last steps, ``left_s`` at that speed. ``memory_mib`` is the
     largest so far: of the process, or of a GPU what its tensors took. ``skipped`` counts bad
-    samples so far. ``numbers`` are what the task tells beside the loss, means over the step.
+    samples so far, ``used_s`` seconds of processor time of all processes. ``numbers`` are what
+    the task tells beside the loss, means over the step.
     """
 
     step: int
@@ -52,6 +53,7 @@ class StepReport:
     left_s: float
     memory_mib: float
     skipped: int = 0
+    used_s: float = 0.0
     numbers: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -1,81 +1,53 @@
-"""What a reader's network learns from packs: the loop's objective, and a whole run of it."""
+"""A whole run of any kind: what its settings open is trained by the loop, and then written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
+from typing import Any, Final
 
-import torch
-from torch import nn
-
-from tilewise.adapt.freeze import part_of
 from tilewise.errors import ConfigError, TrainingError
-from tilewise.models.internvl.network import InternVL
-from tilewise.models.pack import Pack
 from tilewise.shards.bad import NAME as BAD
 from tilewise.train import checkpoint
-from tilewise.train.config import FREE, TrainConfig, settings
-from tilewise.train.data import open_packs
-from tilewise.train.distill import distillation
-from tilewise.train.export import export
-from tilewise.train.loop import CHECKPOINTS, LOGS, Objective, Size, Task, Trainer, shared
-from tilewise.train.objectives import Loss, Reduction, loss_weights, packed_loss
-from tilewise.train.ranks import Alone, Ranks, by_first, has_parts
-from tilewise.train.report import Callback, read_losses
-from tilewise.train.start import Reader, Start, open_model
+from tilewise.train.answers import open_answers
+from tilewise.train.config import TrainConfig
+from tilewise.train.job import AnyConfig, Job, Place, Said
+from tilewise.train.loop import CHECKPOINTS, LOGS, Trainer, shared
+from tilewise.train.nano.config import StageConfig
+from tilewise.train.nano.stage import open_stage
+from tilewise.train.ranks import Alone, Ranks, by_first
+from tilewise.train.report import Callback
 
-Said = Callable[[str], None]
-"""Told of what a run is about to do, in a few words."""
-
-
-class Answers:
-    """The loss of what packs hold to be learned: next-token cross-entropy, weighted.
-
-    Args:
-        reader: hidden states come from its network.
-        reduction: how much a sample's positions weigh.
-        is_checkpointed: activations are computed again in the backward pass.
-    """
-
-    def __init__(
-        self, reader: Reader, reduction: Reduction, *, is_checkpointed: bool = False
-    ) -> None:
-        self._reader, self._reduction = reader, reduction
-        self._is_checkpointed = is_checkpointed
-
-    def __call__(self, batch: Pack) -> Loss:
-        """What a pack loses."""
-        labels = [example.labels for example in batch.examples]
-        weights = loss_weights(labels, self._reduction)
-        network = self._reader.network
-        hidden = network.hidden(batch, is_checkpointed=self._is_checkpointed)
-        return packed_loss(network.decoder, hidden, labels, weights)
-
-    def size(self, batch: Pack) -> Size:
-        """What a pack has."""
-        return Size(len(batch), batch.tiles, batch.ids)
+OPENERS: Final[Mapping[type, Callable[[Any, Place], Job[Any]]]] = {
+    TrainConfig: open_answers,
+    StageConfig: open_stage,
+}
+"""What opens a run, by the type of its settings."""
 
 
 def run_training(
-    cfg: TrainConfig,
+    cfg: AnyConfig,
     out: Path,
     *,
     is_resumed: bool = False,
     callbacks: Sequence[Callback] = (),
     ranks: Ranks | None = None,
     say: Said = lambda text: None,
+    note: Said = lambda text: None,
 ) -> Path:
-    """Train a reader and leave it in a folder, ready to be asked.
+    """Train a model and leave it in a folder, ready to be used.
 
     Args:
-        cfg: the whole run.
+        cfg: the whole run, of a type that ``OPENERS`` names.
         out: its folder: ``checkpoints`` and ``log`` while it goes, in the end the model beside
             them, in the published form.
         is_resumed: go on from the newest checkpoint in ``out``.
         callbacks: told of every step.
         ranks: the processes that train together.
         say: told what is going on besides steps.
+        note: told what held-out data says, in a line.
 
     Returns:
         ``out``.
@@ -88,38 +60,11 @@ def run_training(
     ranks = ranks or Alone()
     by_first(ranks, lambda: check_out(out, is_resumed=is_resumed))
     own = shared(cfg.run.accumulation, ranks.world)
-    say("opening the model")
-    device = ranks.device(cfg.run.device)
-    if ranks.world > 1 and cfg.run.sharding == "full":
-        device = "cpu"  # parts go to the GPU, which may have no room for the whole
-    start = open_model(cfg.model, seed=cfg.run.seed, device=device)
-    say("opening the data")
-    packs = open_packs(
-        cfg.data,
-        start.reader,
-        seed=cfg.run.seed,
-        workers=cfg.run.workers,
-        out=out,
-        rank=ranks.rank,
-        world=ranks.world,
-        accumulation=own,
-    )
+    job = OPENERS[type(cfg)](cfg, Place(out=out, ranks=ranks, own=own, say=say))
     try:
-        each = packs.steps_per_epoch
-        steps = total_steps(cfg, None if each is None else each * ranks.world)
-        torch.manual_seed(cfg.run.seed + ranks.rank)
-        module, objective, parts = _learned(start, cfg)
-        task = Task(
-            module=module,
-            part_of=parts,
-            batches=packs,
-            objective=objective,
-            settings=settings(cfg) | {"schedule.steps": steps},
-            free=FREE,
-            is_all_saved=cfg.model.is_random,
-        )
+        steps = total_steps(cfg, job.steps_per_epoch)
         trainer = Trainer(
-            task,
+            replace(job.task, settings={**job.task.settings, "schedule.steps": steps}),
             cfg.optim,
             cfg.schedule,
             cfg.run,
@@ -127,54 +72,23 @@ def run_training(
             out=out,
             ranks=ranks,
             callbacks=callbacks,
+            note=note,
         )
         if is_resumed:
             trainer.resume()
-            say(f"resuming behind step {trainer.step} of {steps}")
+            say(f"resuming behind step {trainer.step}{'' if steps is None else f' of {steps}'}")
         trainer.train()
     finally:
-        packs.close()
-    made = _whole(start, cfg, ranks)
-    if made is not None:
-        say("writing the model")
-        export(made, out, cfg, losses=read_losses(out / LOGS))
+        job.close()
+    job.finish()
     return out
 
 
-def _whole(start: Start, cfg: TrainConfig, ranks: Ranks) -> Start | None:
-    """The model in one piece, in rank 0."""
-    if not has_parts(start.network):
-        return start if ranks.rank == 0 else None
-    tensors = ranks.whole(start.network)
-    if tensors is None:
-        return None
-    made = open_model(cfg.model, seed=cfg.run.seed)
-    made.network.load_state_dict(tensors)
-    return made
-
-
-def _learned(
-    start: Start, cfg: TrainConfig
-) -> tuple[nn.Module, Objective[Pack], Callable[[str], str]]:
-    """What learns, what it loses, and the part of a parameter by its name."""
-    is_checkpointed = cfg.run.is_checkpointed
-    if cfg.teacher is None:
-        answers = Answers(start.reader, cfg.reduction, is_checkpointed=is_checkpointed)
-        return start.network, answers, part_of
-    if not isinstance(start.network, InternVL):
-        raise ConfigError(
-            f"{start.folder}: is no InternVL, whose vision encoder alone learns from a teacher; "
-            "give one, or leave out teacher."
-        )
-    distiller = distillation(cfg.teacher, start.network, is_checkpointed=is_checkpointed)
-    return distiller, distiller, distiller.part_of
-
-
-def total_steps(cfg: TrainConfig, steps_per_epoch: int | None) -> int:
-    """Steps of a run.
+def total_steps(cfg: AnyConfig, steps_per_epoch: int | None) -> int | None:
+    """Steps of a run, None where its length is a time.
 
     Args:
-        cfg: says steps, or passes over the data.
+        cfg: says steps, minutes, or passes over the data.
         steps_per_epoch: batches in one pass, None where that is not known, as with packs.
 
     Raises:
@@ -182,10 +96,12 @@ def total_steps(cfg: TrainConfig, steps_per_epoch: int | None) -> int:
     """
     if cfg.schedule.steps is not None:
         return cfg.schedule.steps
+    if cfg.schedule.minutes is not None:
+        return None
     if steps_per_epoch is None:
         raise ConfigError(
-            "schedule.steps is none, and how many packs the data makes is not known before they "
-            "are made; give the steps of the run (--steps)."
+            "schedule.steps is none, and how long a pass over the data is cannot be known before "
+            "it is made; give the steps of the run (--steps) or its processor minutes (--minutes)."
         )
     return max(1, ceil(cfg.schedule.epochs * steps_per_epoch / cfg.run.accumulation))
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from tilewise.errors import ConfigError, WeightsError
 from tilewise.models.nano.alphabet import (
     ANSWER,
     END,
@@ -24,6 +22,7 @@ from tilewise.models.nano.config import TILE, NanoConfig
 from tilewise.models.nano.decoder import Decoder, feedback
 from tilewise.models.nano.encoder import Encoder
 from tilewise.models.nano.kept import recall
+from tilewise.models.nano.parts import read_parts
 from tilewise.models.nano.pointer import look, page_memory
 from tilewise.models.nano.prompt import NOT_FOUND_TEXT, UNSUPPORTED_TEXT, NanoPrompt, build_prompt
 from tilewise.models.nano.proof import Proofreader, proofread
@@ -36,7 +35,6 @@ from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.grid import hd_grid
 from tilewise.tiling.layout import plan, tokens
 from tilewise.tiling.partition import cut
-from tilewise.weights.files import CONFIG, load_strict, read_checkpoint
 
 BEST_DPI = 150
 """Vector pages are rendered no finer than this: 10 pt type then has 21 px per em, well legible."""
@@ -255,13 +253,6 @@ def load_nano(folder: str | Path) -> NanoReader:
     Raises:
         WeightsError: files missing, damaged, of another shape, or a config.json with wrong sizes.
     """
-    checkpoint = read_checkpoint(folder, "tilewise-nano")
-    try:
-        cfg = NanoConfig.from_json(dict(checkpoint.config))
-    except ConfigError as err:
-        raise WeightsError(f"{Path(folder) / CONFIG}: {err}") from err
-    encoder, proof, decoder = Encoder(cfg.encoder), Proofreader(cfg.proof), Decoder(cfg.decoder)
-    parts: Any = torch.nn.ModuleDict({"encoder": encoder, "proof": proof, "decoder": decoder})
-    load_strict(parts, checkpoint.tensors)
-    parts.eval().requires_grad_(False)
-    return NanoReader(cfg, fused(encoder), proof, decoder)
+    parts = read_parts(folder)
+    parts.modules.eval().requires_grad_(False)
+    return NanoReader(parts.cfg, fused(parts.encoder), parts.proof, parts.decoder)

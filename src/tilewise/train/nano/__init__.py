@@ -1,0 +1,1 @@
+"""How tilewise-nano, the default reader, is trained: what its stages learn, and from what pages."""
