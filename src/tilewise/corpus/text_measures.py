@@ -158,9 +158,11 @@ def _repeated(
 ) -> dict[str, float | None]:
     lines, paragraphs = repeated_pieces(plain.lines), repeated_pieces(plain.paragraphs)
     shares = ngram_shares(words, dict(zip(counts, range(len(counts)), strict=True)), per_word)
-    return {
+    found: dict[str, float | None] = {
         "dup_lines": lines.pieces,
         "dup_line_chars": lines.characters,
         "dup_paragraphs": paragraphs.pieces,
         "dup_paragraph_chars": paragraphs.characters,
-    } | {f"ngram_{size}": share for size, share in shares.items()}
+    }
+    found.update({f"ngram_{size}": share for size, share in shares.items()})
+    return found
