@@ -92,3 +92,16 @@ def test_the_frame_is_told_in_the_scale_that_found_the_character() -> None:
     assert np.allclose(found.frame[before, 1], to_right[before], atol=0.01)
     assert found.frame.shape == (len(found.chars), 4)
     assert ((found.frame[:, 2:] >= 0) & (found.frame[:, 2:] < 1)).all()
+
+
+@pytest.mark.parametrize("is_fine_surer", [True, False])
+def test_of_two_readings_of_one_place_the_surer_counts_not_the_surer_that_it_is_filled(
+    is_fine_surer: bool,
+) -> None:
+    colon, stop = (glyphs_of((20, 60, text), size=23) for text in (":", "."))
+    fine, coarse = level(colon, 1.0), level(stop, 0.75)
+    first, second = (fine, coarse) if is_fine_surer else (coarse, fine)
+    first.slots.prob[0] *= 0.95  # filled at 0.95, and by nothing else
+    second.slots.prob[1] = 0.42 * second.slots.prob[0]
+    second.slots.prob[0] *= 0.57  # filled at 0.99
+    assert text_of(detect([fine, coarse])) == (":" if is_fine_surer else ".")

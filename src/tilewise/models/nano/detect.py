@@ -279,8 +279,9 @@ def _surer(fine: Found, coarse: Found, level: Level, near: tuple[float, float]) 
     row = np.clip(chars.y * level.scale // HALF_ROW, 0, rows - 1).astype(np.int64)
     col = np.clip(chars.x * level.scale // COLUMN, 0, cols - 1).astype(np.int64)
     a, b = _between(row[:n], col[:n], row[n:], col[n:], (rows, cols))
-    present = both.prob.sum(0)
-    keep = _once(a, b + n, chars.x, chars.y, chars.height, chars.cls, present, near)
+    # Surer of what stands there, not that something does: of a colon and a full stop at one place
+    # both levels are sure of the latter.
+    keep = _once(a, b + n, chars.x, chars.y, chars.height, chars.cls, both.prob[0], near)
     return both.only(keep)
 
 
