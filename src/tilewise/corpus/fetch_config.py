@@ -19,8 +19,9 @@ class FetchConfig:
     ``contact``: an address or URL that hosts can turn to, sent with each request.
     ``concurrency``: hosts asked at once. ``per_host``: requests to one host at once, ``delay_s``
     between the starts of two; a greater Crawl-delay holds, and a host that wants over
-    ``max_delay_s``, by that or by Retry-After, is left alone. ``retries``: after 429, 5xx and
-    timeouts, the first after ``backoff_s``, each later one after twice the time.
+    ``max_delay_s``, by that or by Retry-After, is left alone. ``retries``: after 429, 5xx, timeouts
+    and connections closed before an answer, the first after ``backoff_s``, each later one after
+    twice the time.
     ``connect_s`` to be connected, ``silence_s`` without a byte, ``time_limit_s`` for one answer.
     ``max_bytes``: of one image. ``give_up_after``: troubles in a row, after which a host is asked
     nothing more. ``robots_keep_s``: how long a robots.txt holds. ``opt_out``: hosts that are never

@@ -290,5 +290,10 @@ def _broken(err: Exception) -> Answer:
     else:
         kind = "connection broke"
     said = " ".join(str(err).split())[:160] or type(err).__name__
-    is_away = kind in ("no connection", "no safe connection")
-    return Answer(reason="image_unavailable", detail=f"{kind}: {said}", is_trouble=is_away)
+    return Answer(
+        reason="image_unavailable",
+        detail=f"{kind}: {said}",
+        is_trouble=kind in ("no connection", "no safe connection"),
+        # closed before an answer began: mostly a connection kept open that the host had ended
+        is_temporary=isinstance(err, aiohttp.ServerDisconnectedError),
+    )

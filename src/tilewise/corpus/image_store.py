@@ -71,7 +71,12 @@ class ImagePart:
             if restart:
                 self._log.truncate(0)
                 self._bytes.truncate(0)
-            self._recover()
+            try:
+                self._recover()
+            except BaseException:
+                self._bytes.close()
+                self._log.close()
+                raise
         except OSError as err:
             raise self._unwritable(err) from err
 
