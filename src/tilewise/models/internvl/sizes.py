@@ -7,6 +7,7 @@ from typing import Final, Literal
 import torch
 
 from tilewise.models.internvl.config import InternVLConfig
+from tilewise.models.internvl.language import Language
 from tilewise.nn.decoder import DecoderConfig
 from tilewise.nn.rope import DynamicNtk, LongRope
 from tilewise.nn.vit import ViTConfig
@@ -98,36 +99,24 @@ PHI3: Final = DecoderConfig(
 )
 """Phi-3-mini-128k, but for the factors of its rotary positions, which the files give."""
 
+_MADE_OF: Final[dict[Size, tuple[ViTConfig, DecoderConfig, Language, str, int]]] = {
+    "1B": (SMALL_VISION, QWEN2, "qwen2", "Hermes-2", 32_768),
+    "2B": (SMALL_VISION, INTERNLM2, "internlm2", "internlm2-chat", 32_768),
+    "4B": (SMALL_VISION, PHI3, "phi3", "phi3-chat", 131_072),
+    "26B": (LARGE_VISION, LARGE_INTERNLM2, "internlm2", "internlm2-chat", 32_768),
+}
+"""Vision encoder, language model, its kind, template and context of each size."""
+
 SIZES: Final[dict[Size, InternVLConfig]] = {
-    "1B": InternVLConfig(
-        vision=SMALL_VISION,
-        decoder=QWEN2,
-        language="qwen2",
-        template="Hermes-2",
+    size: InternVLConfig(
+        vision=vision,
+        decoder=decoder,
+        language=language,
+        template=template,
+        context=context,
         dtype=torch.bfloat16,
-    ),
-    "2B": InternVLConfig(
-        vision=SMALL_VISION,
-        decoder=INTERNLM2,
-        language="internlm2",
-        template="internlm2-chat",
-        dtype=torch.bfloat16,
-    ),
-    "4B": InternVLConfig(
-        vision=SMALL_VISION,
-        decoder=PHI3,
-        language="phi3",
-        template="phi3-chat",
-        context=131_072,
-        dtype=torch.bfloat16,
-    ),
-    "26B": InternVLConfig(
-        vision=LARGE_VISION,
-        decoder=LARGE_INTERNLM2,
-        language="internlm2",
-        template="internlm2-chat",
-        dtype=torch.bfloat16,
-    ),
+    )
+    for size, (vision, decoder, language, template, context) in _MADE_OF.items()
 }
 """The released models by the size in their names. Source: InternVL 1.5 (arXiv 2404.16821) and
 Mini-InternVL (arXiv 2410.16261), sections on the architecture, and the released config files."""
