@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib import resources
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from tilewise.adapt.freeze import Part
 from tilewise.adapt.lora import LoraConfig
@@ -51,174 +51,75 @@ number in all of a patch's 588 inputs, so that AdamW's equal steps add up, and a
 what it says of a page changes faster than the language model can learn to read it."""
 
 
-def _run(
-    name: str,
-    folder: str,
-    *,
-    trained: tuple[Part, ...],
-    batch: int,
-    lr: float,
-    decay: float,
-    drop_path: float,
-    context: int,
-    is_grouped: bool,
-    warmup_steps: int | None = None,
-    max_tiles: int = 12,
-    lora: LoraConfig | None = None,
-) -> TrainConfig:
-    """A run whose batches are one sample each and whose steps are ``batch`` of them."""
-    return TrainConfig(
-        name=name,
-        model=ModelConfig(folder=folder, trained=trained, drop_path=drop_path, lora=lora),
-        data=DataConfig(batch=1, context=context, max_tiles=max_tiles, is_grouped=is_grouped),
-        reduction="mean",
-        optim=OptimConfig(lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=decay, clip_norm=1.0),
-        schedule=ScheduleConfig(epochs=1.0, warmup_share=0.03, warmup_steps=warmup_steps),
-        run=RunConfig(
-            precision="bfloat16", accumulation=batch, is_checkpointed=True, save_every=200
-        ),
-    )
+class _Numbers(NamedTuple):
+    """What runs of one kind have each for itself. ``warmup_steps``: None for 3 % of the run."""
+
+    trained: tuple[Part, ...]
+    lr: float
+    decay: float
+    drop_path: float
+    context: int = 4096
+    warmup_steps: int | None = None
 
 
-def internvl_26b_pretrain() -> TrainConfig:
-    """InternVL 1.5, 26B, stage 1: vision encoder and projector learn."""
-    return _run(
-        "internvl_26b_pretrain",
-        FOLDERS["26B"],
-        trained=("vit", "projector"),
-        batch=2048,
-        lr=1e-5,
-        decay=0.05,
-        drop_path=0.2,
-        context=4096,
-        is_grouped=False,
-        warmup_steps=100,
-    )
+_PRETRAIN: Final[dict[Size, _Numbers]] = {
+    "2B": _Numbers(("vit", "projector"), 2e-5, 0.01, 0.1, warmup_steps=100),
+    "4B": _Numbers(("projector",), 2e-4, 0.05, 0.0, warmup_steps=100),
+    "26B": _Numbers(("vit", "projector"), 1e-5, 0.05, 0.2, warmup_steps=100),
+}
+_SFT: Final[dict[Size, _Numbers]] = {
+    "2B": _Numbers(ALL, 4e-5, 0.01, 0.1, context=8192),
+    "4B": _Numbers(ALL, 4e-5, 0.05, 0.1, context=8192),
+    "26B": _Numbers(ALL, 2e-5, 0.05, 0.4),
+}
+_OWN: Final[dict[Size, _Numbers]] = {
+    "2B": _Numbers(("projector", "decoder"), 4e-5, 0.01, 0.1),
+    "4B": _Numbers(("projector", "decoder"), 4e-5, 0.05, 0.1),
+    "26B": _Numbers(("projector", "decoder"), 2e-5, 0.05, 0.4),
+}
+_NEW: Final = _Numbers(("projector", "decoder"), 4e-5, 0.01, 0.1)
 
 
-def internvl_26b_sft() -> TrainConfig:
-    """InternVL 1.5, 26B, stage 2: all parts learn."""
-    return _run(
-        "internvl_26b_sft",
-        FOLDERS["26B"],
-        trained=ALL,
-        batch=1024,
-        lr=2e-5,
-        decay=0.05,
-        drop_path=0.4,
-        context=4096,
-        is_grouped=True,
-    )
+def internvl_pretrain(size: Size = "2B") -> TrainConfig:
+    """InternVL 1.5 (26B) or Mini-InternVL (2B, 4B), stage 1: the projector learns.
+
+    So does the vision encoder, but that of 4B.
+    """
+    return _run(f"internvl_{size.lower()}_pretrain", FOLDERS[size], _PRETRAIN[size], batch=2048)
 
 
-def internvl_2b_pretrain() -> TrainConfig:
-    """Mini-InternVL 2B, stage 1: vision encoder and projector learn."""
-    return _run(
-        "internvl_2b_pretrain",
-        FOLDERS["2B"],
-        trained=("vit", "projector"),
-        batch=2048,
-        lr=2e-5,
-        decay=0.01,
-        drop_path=0.1,
-        context=4096,
-        is_grouped=False,
-        warmup_steps=100,
-    )
+def internvl_sft(size: Size = "2B") -> TrainConfig:
+    """InternVL 1.5 (26B) or Mini-InternVL (2B, 4B), stage 2: all parts learn."""
+    name = f"internvl_{size.lower()}_sft"
+    return _run(name, FOLDERS[size], _SFT[size], batch=1024, is_grouped=True)
 
 
-def internvl_2b_sft() -> TrainConfig:
-    """Mini-InternVL 2B, stage 2: all parts learn, samples of up to 8192 tokens."""
-    return _run(
-        "internvl_2b_sft",
-        FOLDERS["2B"],
-        trained=ALL,
-        batch=1024,
-        lr=4e-5,
-        decay=0.01,
-        drop_path=0.1,
-        context=8192,
-        is_grouped=True,
-    )
+def internvl_finetune(size: Size = "2B") -> TrainConfig:
+    """InternVL 1.5 or Mini-InternVL on data of one's own: projector and language model learn."""
+    name = f"internvl_{size.lower()}_finetune"
+    return _run(name, FOLDERS[size], _OWN[size], batch=128, is_grouped=True)
 
 
-def internvl_4b_pretrain() -> TrainConfig:
-    """Mini-InternVL 4B, stage 1: the projector learns."""
-    return _run(
-        "internvl_4b_pretrain",
-        FOLDERS["4B"],
-        trained=("projector",),
-        batch=2048,
-        lr=2e-4,
-        decay=0.05,
-        drop_path=0.0,
-        context=4096,
-        is_grouped=False,
-        warmup_steps=100,
-    )
-
-
-def internvl_4b_sft() -> TrainConfig:
-    """Mini-InternVL 4B, stage 2: all parts learn, samples of up to 8192 tokens."""
-    return _run(
-        "internvl_4b_sft",
-        FOLDERS["4B"],
-        trained=ALL,
-        batch=1024,
-        lr=4e-5,
-        decay=0.05,
-        drop_path=0.1,
-        context=8192,
-        is_grouped=True,
-    )
-
-
-def internvl_26b_finetune() -> TrainConfig:
-    """InternVL 1.5, 26B, on data of one's own: projector and language model learn."""
-    return _finetune("internvl_26b_finetune", FOLDERS["26B"], lr=2e-5, decay=0.05, drop_path=0.4)
-
-
-def internvl_4b_finetune() -> TrainConfig:
-    """Mini-InternVL 4B, version 1.5, on data of one's own: projector and language model learn."""
-    return _finetune("internvl_4b_finetune", FOLDERS["4B"], lr=4e-5, decay=0.05)
-
-
-def internvl_2b_finetune() -> TrainConfig:
-    """Mini-InternVL 2B, version 1.5, on data of one's own: projector and language model learn."""
-    return _finetune("internvl_2b_finetune", FOLDERS["2B"], lr=4e-5, decay=0.01)
-
-
-def internvl_26b_lora() -> TrainConfig:
-    """InternVL 1.5, 26B, on data of one's own: adapters of rank 16 in the language model learn."""
-    return _lora("internvl_26b_lora", FOLDERS["26B"], lr=2e-5, decay=0.05)
-
-
-def internvl_4b_lora() -> TrainConfig:
-    """Mini-InternVL 4B, version 1.5, on data of one's own: adapters of rank 16 learn."""
-    return _lora("internvl_4b_lora", FOLDERS["4B"], lr=4e-5, decay=0.05)
-
-
-def internvl_2b_lora() -> TrainConfig:
-    """Mini-InternVL 2B, version 1.5, on data of one's own: adapters of rank 16 learn."""
-    return _lora("internvl_2b_lora", FOLDERS["2B"], lr=4e-5, decay=0.01)
+def internvl_lora(size: Size = "2B") -> TrainConfig:
+    """InternVL 1.5 or Mini-InternVL on data of one's own: adapters of rank 16 learn."""
+    return _lora(f"internvl_{size.lower()}_lora", FOLDERS[size], _OWN[size])
 
 
 def internvl2_finetune(size: NewSize = "2B") -> TrainConfig:
     """InternVL2 of 1B, 2B or 4B on data of one's own: projector and language model learn."""
     name = f"internvl2_{size.lower()}_finetune"
-    return _finetune(name, NEW_FOLDERS[size], lr=4e-5, decay=0.01, max_tiles=6)
+    return _run(name, NEW_FOLDERS[size], _NEW, batch=128, is_grouped=True, max_tiles=6)
 
 
 def internvl2_lora(size: NewSize = "2B") -> TrainConfig:
     """InternVL2 of 1B, 2B or 4B on data of one's own: adapters of rank 16 learn."""
-    name = f"internvl2_{size.lower()}_lora"
-    return _lora(name, NEW_FOLDERS[size], lr=4e-5, decay=0.01, max_tiles=6)
+    return _lora(f"internvl2_{size.lower()}_lora", NEW_FOLDERS[size], _NEW, max_tiles=6)
 
 
 def internvl2_2b_coco() -> TrainConfig:
     """InternVL2-2B, the captions of COCO as a demonstration: adapters of rank 128 learn."""
-    cfg = _lora("internvl2_2b_coco", NEW_FOLDERS["2B"], lr=4e-5, decay=0.01, rank=128, max_tiles=6)
-    return replace(cfg, run=replace(cfg.run, accumulation=512))
+    name = "internvl2_2b_coco"
+    return _lora(name, NEW_FOLDERS["2B"], _NEW, batch=512, rank=128, max_tiles=6)
 
 
 def internvit_distill() -> TrainConfig:
@@ -259,36 +160,54 @@ def tiny_folder(name: str) -> str:
     return str(resources.files("tilewise") / "assets" / name)
 
 
-def _finetune(
-    name: str, folder: str, *, lr: float, decay: float, drop_path: float = 0.1, max_tiles: int = 12
+def _lora(
+    name: str,
+    folder: str,
+    numbers: _Numbers,
+    *,
+    batch: int = 16,
+    rank: int = 16,
+    max_tiles: int = 12,
 ) -> TrainConfig:
-    return _run(
+    """Adapters in the language model alone learn."""
+    cfg = _run(
         name,
         folder,
-        trained=("projector", "decoder"),
-        batch=128,
-        lr=lr,
-        decay=decay,
-        drop_path=drop_path,
-        context=4096,
+        numbers._replace(trained=(), drop_path=0.0),
+        batch=batch,
         is_grouped=True,
         max_tiles=max_tiles,
     )
+    lora = LoraConfig(rank=rank, alpha=2.0 * rank, dropout=0.05)
+    return replace(cfg, model=replace(cfg.model, lora=lora))
 
 
-def _lora(
-    name: str, folder: str, *, lr: float, decay: float, rank: int = 16, max_tiles: int = 12
+def _run(
+    name: str,
+    folder: str,
+    numbers: _Numbers,
+    *,
+    batch: int,
+    is_grouped: bool = False,
+    max_tiles: int = 12,
 ) -> TrainConfig:
-    return _run(
-        name,
-        folder,
-        trained=(),
-        batch=16,
-        lr=lr,
-        decay=decay,
-        drop_path=0.0,
-        context=4096,
-        is_grouped=True,
-        max_tiles=max_tiles,
-        lora=LoraConfig(rank=rank, alpha=2.0 * rank, dropout=0.05),
+    """A run whose batches are one sample each and whose steps are ``batch`` of them."""
+    return TrainConfig(
+        name=name,
+        model=ModelConfig(folder=folder, trained=numbers.trained, drop_path=numbers.drop_path),
+        data=DataConfig(
+            batch=1, context=numbers.context, max_tiles=max_tiles, is_grouped=is_grouped
+        ),
+        reduction="mean",
+        optim=OptimConfig(
+            lr=numbers.lr,
+            betas=(0.9, 0.999),
+            eps=1e-8,
+            weight_decay=numbers.decay,
+            clip_norm=1.0,
+        ),
+        schedule=ScheduleConfig(epochs=1.0, warmup_share=0.03, warmup_steps=numbers.warmup_steps),
+        run=RunConfig(
+            precision="bfloat16", accumulation=batch, is_checkpointed=True, save_every=200
+        ),
     )
