@@ -12,6 +12,7 @@ from tilewise.cli.adapt import adapt
 from tilewise.cli.ask import ask
 from tilewise.cli.cache import cache
 from tilewise.cli.convert import convert
+from tilewise.cli.corpus import corpus
 from tilewise.cli.data import data
 from tilewise.cli.demo import demo
 from tilewise.cli.files import shown
@@ -53,5 +54,5 @@ def main() -> None:
     """Ask questions about pages: images and PDFs, read tile by tile."""
 
 
-for command in (ask, show, demo, models, cache, convert, train, adapt, data):
+for command in (ask, show, demo, models, cache, convert, train, adapt, data, corpus):
     main.add_command(command)

@@ -34,7 +34,7 @@ class RunConfig:
 
     shard_bytes: int = 64 * 2**20
     shard_pages: int = 10_000
-    samples: int = 4
+    samples: int = 8
 
     def __post_init__(self) -> None:
         for name in ("shard_bytes", "shard_pages"):

@@ -104,3 +104,25 @@ def _verdict(run: Run, stage: str, row: Row, before: Row, *, is_kept: bool) -> V
 def _removed(row: Row) -> dict[str, str]:
     images = (block.get("image") or {} for block in row.get("blocks", ()))
     return {image["url"]: image["dropped"] for image in images if image.get("dropped")}
+
+
+def lines(verdict: Verdict) -> Iterator[str]:
+    """A verdict as a person reads it: what became of the page, then what was measured."""
+    if verdict.stage == STAGES[0]:
+        yield f"{verdict.url} {verdict.captured} {verdict.id}".replace("  ", " ")
+    if verdict.reason is None:
+        yield f"{verdict.stage}: kept"
+    else:
+        told = "" if verdict.value is None else f", {_told(verdict.value)}"
+        limit = "" if verdict.threshold is None else f" (limit {_told(verdict.threshold)})"
+        yield f"{verdict.stage}: dropped, {verdict.reason}{told}{limit}"
+    for url, why in verdict.images.items():
+        yield f"    image {url}: {why}"
+    for name, (value, (least, most)) in verdict.measured.items():
+        low = "" if least is None else f", at least {_told(least)}"
+        high = "" if most is None else f", at most {_told(most)}"
+        yield f"    {name} {'not measured' if value is None else _told(value)}{low}{high}"
+
+
+def _told(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

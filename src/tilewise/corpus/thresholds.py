@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from tilewise.corpus import filter_full, filter_text
 from tilewise.corpus.config import CorpusConfig
+from tilewise.corpus.image_measure import ImageScorers, filters_off
+from tilewise.corpus.scorers import from_files
 
 Limits = tuple[float | None, float | None]
 """The least and the greatest value with which a document is kept; None where there is no limit."""
@@ -18,3 +20,16 @@ def limits(cfg: CorpusConfig, stage: str) -> Mapping[str, Limits]:
     if stage == filter_full.STAGE:
         return filter_full.thresholds(cfg.detailed_text)
     return {}
+
+
+def off(cfg: CorpusConfig) -> dict[str, str]:
+    """Filters that were not applied, and why."""
+    found = {f"prelim_text.{name}": "switched off" for name in sorted(cfg.prelim_text.off)}
+    found |= {f"image.{n}": why for n, why in filters_off(cfg.image, ImageScorers()).items()}
+    found |= {f"detailed_text.{name}": "switched off" for name in sorted(cfg.detailed_text.off)}
+    found |= {f"scorers.{name}": "no scorer given" for name in from_files(cfg.scorers).off}
+    if cfg.lines is None:
+        found["lines"] = "switched off"
+    if cfg.fetch is None:
+        found["fetch"] = "switched off: only images inside the archives are used"
+    return found
