@@ -27,7 +27,7 @@ STAGE: Final = "detailed_text"
 
 
 ENGLISH: Final = (
-    paragraph_rule("1", rules_text.abnormal_newlines, "abnormal_newlines"),
+    whole_rule("1", rules_blocks.abnormal_newlines, "abnormal_newlines"),
     whole_rule("2", rules_blocks.long_underscores, "long_underscores"),
     paragraph_rule("3", rules_text.video_field, "video_field"),
     whole_rule("4", rules_blocks.incomplete_sentences, "incomplete_sentences"),

@@ -45,7 +45,7 @@ def measure_gates(blocks: Sequence[Block], images: int, context: Context) -> Sco
     lang, text = context.lang, "\n".join(texts)
     unspaced = lang in UNSPACED
     words = _TOKEN.findall(text) if context.is_compat else split_words(text, lang)
-    paragraphs = [len(split_words(b.text, lang)) for b in blocks if b.kind in PARAGRAPHS]
+    paragraphs = _lengths(blocks, lang)
     counts = Counter(words)
     unsure = [word for word in counts if not word.isalpha()]
     with_letter = len(words) - sum(counts[one] for one in unsure if not _LETTER.search(one))
@@ -63,6 +63,12 @@ def measure_gates(blocks: Sequence[Block], images: int, context: Context) -> Sco
     chars = sum(map(len, words))
     scores["full_mean_word_length"] = None if unspaced or not words else chars / len(words)
     return scores
+
+
+def _lengths(blocks: Sequence[Block], lang: str) -> list[int]:
+    """Words of each paragraph; of each list item where a page is all items."""
+    kinds = PARAGRAPHS if any(block.kind in PARAGRAPHS for block in blocks) else {"list"}
+    return [len(split_words(block.text, lang)) for block in blocks if block.kind in kinds]
 
 
 def _stop_words(counts: Counter[str], context: Context) -> float | None:

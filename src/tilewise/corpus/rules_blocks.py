@@ -23,6 +23,7 @@ from tilewise.corpus.phrases import CAPTION_WORDS
 from tilewise.corpus.rules_text import CLOCK, DATE
 from tilewise.records import Block
 
+_NEWLINE = re.compile(r"[^\S\n]*\n\s*")
 _TOKEN = re.compile(r"\w+")
 _NUMBERED = re.compile(r"\[\d{1,2}\] ?\S")
 _MARK = re.compile(r" ?\[\d{1,2}\]")
@@ -31,6 +32,24 @@ _NOTE = re.compile(
     rf"{DATE}|{CLOCK}|(?<![\w.])@\w{{2,}}|\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"
     r"|(?<![\d-])\d{3}-\d{3}-\d{4}(?![\d-])|\bhttps?://|\bpublished (?:on|by)\b"
 )
+
+
+def abnormal_newlines(blocks: Sequence[Block], context: Context) -> Changes:
+    """1: a newline goes unless a sentence or clause ends before it; words stay apart."""
+    gap = "" if context.is_compat else " "
+    return {
+        place: with_text(blocks[place], _joined(blocks[place].text, gap))
+        for place in positions(blocks)
+        if "\n" in blocks[place].text
+    }
+
+
+def _joined(text: str, gap: str) -> str:
+    def newline(found: re.Match[str]) -> str:
+        before = text[: found.start()].rstrip()[-1:]
+        return "\n" if before and before in ".!?:;)'\"" else gap
+
+    return _NEWLINE.sub(newline, text)
 
 
 def long_underscores(blocks: Sequence[Block], context: Context) -> Changes:

@@ -30,15 +30,18 @@ _NO_DIGITS = re.compile(r"\D+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _CAPITALS = re.compile(r"[^\W\d_a-z]+")
 _EDGES: Final = ".,;:!?()[]\"'“”‘’*-"
-_NEWLINE = re.compile(r"[^\S\n]*\n\s*")
 _HOSTS = "com|org|net|edu|gov|info|biz|io|co|uk|de|fr|eu|us|ca|au|ru|cn|jp|tv|me"
-_URL = re.compile(
-    r"<?\b(?:https?|ftp)://[^\s<>\"”’）】、，。]+>?|\bwww\.[^\s<>\"”’）】、，。]+"
-    rf"|(?<![@\w./-])(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:{_HOSTS})\b(?![\w@-])(?:/[^\s<>\"”’]*)?",
+# A full stop after a URL is not its own.
+_IN_URL = r"[^\s<>\"”’）】、，。]*[^\s<>\"”’）】、，。.,;:!?()\[\]]"
+_URL = (
+    rf"(?:\b(?:https?|ftp)://{_IN_URL}|\bwww\.{_IN_URL}"
+    rf"|(?<![@\w./-])(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:{_HOSTS})\b(?![\w@-])(?:/{_IN_URL})?/?)"
+)
+_URL_AND_GAP = re.compile(
+    rf"(?P<gap>[^\S\n]*)(?:[(\[<]\s*{_URL}\s*[)\]>]|{_URL})(?P<next>[^\S\n]*)(?=(?P<after>.?))",
     re.IGNORECASE,
 )
 _URL_HINT = re.compile(rf"://|www\.|\.(?:{_HOSTS})(?!\w)", re.IGNORECASE)
-_LEFT_BY_URL = re.compile(r"[(\[<]\s*[)\]>]")
 _COUNTER = re.compile(r"\b(?:likes|followers|subscribes|share|comments:?|dislikes|comment ?\.?)$")
 _LABEL: Final = 24
 """Longer than any label at the end of a paragraph."""
@@ -54,19 +57,6 @@ _SOCIAL = re.compile(
     r"|\bmore here\b"
 )
 _PHOTO = re.compile(r"\(photo: ?[^()]*\)")
-
-
-def abnormal_newlines(p: Paragraph, context: Context) -> str | None:
-    """1: a newline goes unless a sentence or clause ends before it; words stay apart."""
-    if "\n" not in p.text:
-        return p.text
-    gap = "" if context.is_compat else " "
-
-    def joined(found: re.Match[str]) -> str:
-        before = p.text[: found.start()].rstrip()[-1:]
-        return "\n" if before and before in ".!?:;)'\"" else gap
-
-    return _NEWLINE.sub(joined, p.text)
 
 
 def video_field(p: Paragraph, context: Context) -> str | None:
@@ -160,17 +150,18 @@ def read_more(p: Paragraph, context: Context) -> str | None:
 
 
 def urls(p: Paragraph, context: Context) -> str | None:
-    """17: URLs and names of hosts go; the released code edits a copy and returns the original."""
+    """17: URLs and names of hosts go, with brackets around them."""
+    # The released code edits a copy and returns the original.
     if context.is_compat or _URL_HINT.search(p.text) is None:
         return p.text
-    found = _URL.search(p.text)
-    if found is None:
-        return p.text
-    rest = _LEFT_BY_URL.sub("", _URL.sub("", p.text[found.start() :]))
-    left = p.text[: found.start()]
-    if left.endswith(("(", "[", "<")) and rest.startswith((")", "]", ">")):
-        left, rest = left[:-1], rest[1:]
-    return re.sub(r"[^\S\n]+([,.;:!?)]|$)", r"\1", re.sub(r"[^\S\n]{2,}", " ", left + rest))
+    return _URL_AND_GAP.sub(_gap, p.text)
+
+
+def _gap(found: re.Match[str]) -> str:
+    """The space that stays where a URL was: none at an end of a line, none before punctuation."""
+    if found["after"] in ("", "\n", *".,;:!?)"):
+        return ""
+    return " " if found.start() and (found["gap"] or found["next"]) else ""
 
 
 def advertisement_line(p: Paragraph, context: Context) -> str | None:

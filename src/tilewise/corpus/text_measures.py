@@ -21,7 +21,7 @@ from tilewise.corpus.words import PROOF_WORDS, STOP_WORDS
 from tilewise.records import Block
 
 BULLETS: Final = ("•", "‣", "▪", "▫", "◦", "●", "○", "■", "□", "∙", "·", "➢", "▶", "- ", "* ", "– ")
-"""What an item begins with where its page draws it as text."""
+"""What an item begins with where its page writes it as text; items in list tags are prose."""
 
 ELLIPSES: Final = ("...", "…", ". . .")
 
@@ -36,14 +36,12 @@ _LOREM = "lorem ipsum"
 class PlainText(NamedTuple):
     """The text of a document in the forms that measures need.
 
-    ``text`` joins the blocks with newlines; ``lines`` are stripped and not blank; ``marked``
-    counts the lines of list items, whose bullets a page draws and a block leaves out.
+    ``text`` joins the blocks with newlines; ``lines`` are stripped and not blank.
     """
 
     text: str
     paragraphs: Sequence[str]
     lines: Sequence[str]
-    marked: int
 
     @property
     def chars(self) -> int:
@@ -54,14 +52,8 @@ class PlainText(NamedTuple):
 def plain_text(blocks: Sequence[Block]) -> PlainText:
     """The text of all blocks, and its lines."""
     paragraphs = [block.text for block in blocks if block.text]
-    lines: list[str] = []
-    marked = 0
-    for block in blocks:
-        own = [line for raw in block.text.split("\n") if (line := raw.strip())]
-        lines += own
-        if block.kind == "list":
-            marked += sum(not line.startswith(BULLETS) for line in own)
-    return PlainText("\n".join(paragraphs), paragraphs, lines, marked)
+    lines = [line for one in paragraphs for raw in one.split("\n") if (line := raw.strip())]
+    return PlainText("\n".join(paragraphs), paragraphs, lines)
 
 
 def prose(blocks: Sequence[Block]) -> str:
@@ -120,7 +112,7 @@ def measure(
 
 def _by_line(plain: PlainText) -> dict[str, float | None]:
     lines = plain.lines
-    bullets = plain.marked + sum(line.startswith(BULLETS) for line in lines)
+    bullets = sum(line.startswith(BULLETS) for line in lines)
     ellipses = sum(line.endswith(ELLIPSES) for line in lines)
     total = max(len(lines), 1)
     return {"bullet_lines": bullets / total, "ellipsis_lines": ellipses / total}
