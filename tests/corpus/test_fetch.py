@@ -15,12 +15,13 @@ import pytest
 
 from tests.corpus.pictures import png
 from tests.sources.serving import Site, redirect, serving
-from tilewise.corpus.fetch import fetch_images, part_of
+from tilewise.corpus.fetch import fetch_images, led_to, part_of
 from tilewise.corpus.fetch_config import MAX_REDIRECTS, FetchConfig
 from tilewise.corpus.image_index import ImageIndex, index_images
 from tilewise.corpus.image_measure import measure_part
 from tilewise.corpus.images import Fetched, ImageConfig, verdict
 from tilewise.errors import ConfigError
+from tilewise.sources.addresses import Place
 
 HERE = FetchConfig(
     contact="https://tilewise.example/bot",
@@ -158,7 +159,7 @@ def test_a_connection_to_an_address_that_slipped_through_is_refused(
     monkeypatch.setattr(
         http_client,
         "resolve",
-        lambda host, port, **_: [http_client.Place(socket.AF_INET, ("127.0.0.1", port))],
+        lambda host, port, **_: [Place(socket.AF_INET, ("127.0.0.1", port))],
     )
     cfg = replace(HERE, allow_private=False)
     url = _named(site, "slips.example", "/a.png")
@@ -301,3 +302,23 @@ def test_all_addresses_of_a_host_belong_to_one_part() -> None:
     }
     assert len(parts) == 1
     assert len({part_of(f"http://{n}.example/", 16) for n in range(200)}) == 16
+
+
+def test_hosts_of_other_parts_are_left_to_them(site: Site, tmp_path: Path) -> None:
+    there = _named(site, "b.example", "/b.png")
+    site.pages |= {"/a.png": redirect(there), "/b.png": png(2)}
+    urls = [_named(site, "a.example", "/a.png")]
+    for _ in range(2):  # the second run asks nothing
+        fetch_images(
+            urls, tmp_path, "web-0", HERE, owns=lambda url: "a.example" in url, look_up=_here
+        )
+    assert _images_asked(site) == ["/a.png"]
+    index_images(tmp_path)
+    index = ImageIndex(tmp_path, allow_private=True)
+    assert led_to(tmp_path, index.has) == [there]
+    assert _images_asked(site).count("/b.png") == 0
+    fetch_images([there], tmp_path, "web-led", HERE, skip=index.has, look_up=_here)
+    index_images(tmp_path)
+    index = ImageIndex(tmp_path, allow_private=True)
+    assert led_to(tmp_path, index.has) == []
+    assert index.lookup(urls[0]).sha256 == index.lookup(there).sha256 != ""

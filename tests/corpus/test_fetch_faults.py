@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.corpus.pictures import png
-from tests.sources.serving import Site, serving
+from tests.sources.serving import Answer, Site, serving
 from tilewise.corpus.fetch import fetch_images
 from tilewise.corpus.fetch_config import FetchConfig
 from tilewise.corpus.image_store import ImagePart, Row
@@ -126,7 +126,7 @@ def test_answers_that_are_no_image_have_a_reason(
         return lambda handler: handler.wfile.write(data)
 
     zeros = bytes(50_000_000)
-    site.pages["/a.png"] = {
+    answers: dict[str, Callable[[], Answer]] = {
         "by header": lambda: bytes(200_000),
         "endless": lambda: _flood(site),
         "gzip bomb": lambda: (200, {"Content-Encoding": "gzip"}, gzip.compress(zeros)),
@@ -140,7 +140,8 @@ def test_answers_that_are_no_image_have_a_reason(
         "html": lambda: "<!doctype html><p>not found, politely",
         "svg": lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>',
         "empty": lambda: b"",
-    }[kind]()
+    }
+    site.pages["/a.png"] = answers[kind]()
     row = _row(tmp_path, site["/a.png"], replace(HERE, time_limit_s=5.0, silence_s=5.0))
     assert row["reason"] == reason
     assert row["detail"].startswith(detail)
@@ -305,8 +306,8 @@ from pathlib import Path
 from tilewise.corpus.fetch import fetch_images
 from tilewise.corpus.fetch_config import FetchConfig
 base, folder, count, again = sys.argv[1:]
-cfg = FetchConfig(contact="a@b.example", delay_s=0.005, backoff_s=0.05, per_host=4, allow_private=True,
-                  ask_interrupted=again == "again")
+cfg = FetchConfig(contact="a@b.example", delay_s=0.005, backoff_s=0.05, per_host=4,
+                  allow_private=True, ask_interrupted=again == "again")
 fetch_images([f"{base}/{n}.png" for n in range(int(count))], Path(folder), "web", cfg)
 """
 

@@ -22,7 +22,7 @@ from tilewise.corpus.addresses import checked_parts, checked_url, host_of
 from tilewise.corpus.fetch_config import MAX_REDIRECTS, FetchConfig
 from tilewise.corpus.hosts import Host
 from tilewise.corpus.image_facts import DECODED, OTHER_IMAGES
-from tilewise.corpus.image_store import ImagePart, robots_of
+from tilewise.corpus.image_store import ImagePart, part_rows, robots_of
 from tilewise.corpus.robots import MAX_ROBOTS_BYTES, Rules, opted_out, robots_url, rules_for_status
 from tilewise.errors import ConfigError, MissingExtraError, SourceError
 from tilewise.sources.addresses import LookUp, RefusedError
@@ -56,6 +56,7 @@ def fetch_images(
     cfg: FetchConfig,
     *,
     skip: Callable[[str], bool] | None = None,
+    owns: Callable[[str], bool] | None = None,
     told: Told | None = None,
     look_up: LookUp | None = None,
     now: Callable[[], float] = time.time,
@@ -68,6 +69,8 @@ def fetch_images(
         folder, name: of the store and the part.
         cfg: manners and limits.
         skip: whether an address is known already, e.g. from the archive; asked of redirects too.
+        owns: whether a host that an address leads on to may be asked here; other workers may be
+            asking the rest, which ``led_to`` gives when all are done. All may be if None.
         told: how far the run is.
         look_up: asks for the addresses of names; the system's resolver if None.
         now: seconds since 1970, for the age of a robots.txt and the time of capture.
@@ -91,8 +94,25 @@ def fetch_images(
                 f"fetching images needs {package}; install it with: pip install 'tilewise[corpus]'."
             )
     with ImagePart(folder, name) as part:
-        fetcher = _Fetcher(part, cfg, skip or _nothing, now, random.Random(seed))
+        may_ask = (lambda url: not skip(url)) if skip else _always
+        fetcher = _Fetcher(part, cfg, may_ask, owns or _always, now, random.Random(seed))
         return asyncio.run(fetcher.run(urls, look_up, told))
+
+
+def led_to(folder: Path, is_known: Callable[[str], bool]) -> list[str]:
+    """Addresses that others lead on to and that nobody was asked for, each once, sorted.
+
+    Args:
+        folder: of the store; nobody writes to it.
+        is_known: whether anything came of asking for an address.
+    """
+    found = {
+        row["to"]
+        for path in folder.glob("*.log")
+        for row, _ in part_rows(path)
+        if "to" in row and not is_known(row["to"])
+    }
+    return sorted(found)
 
 
 class _Fetcher:
@@ -102,11 +122,13 @@ class _Fetcher:
         self,
         part: ImagePart,
         cfg: FetchConfig,
-        skip: Callable[[str], bool],
+        is_new: Callable[[str], bool],
+        owns: Callable[[str], bool],
         now: Callable[[], float],
         chance: random.Random,
     ) -> None:
-        self._part, self._cfg, self._skip, self._now, self._chance = part, cfg, skip, now, chance
+        self._part, self._cfg, self._is_new, self._owns = part, cfg, is_new, owns
+        self._now, self._chance = now, chance
         self._hosts: dict[str, Host] = {}
         self._flying: dict[str, asyncio.Event] = {}
         self._counts: Counter[str] = Counter()
@@ -138,7 +160,7 @@ class _Fetcher:
                 self._counts["refused"] += 1
                 continue
             row = self._part.rows.get(asked)
-            if (row is not None and "to" not in row) or self._skip(asked):
+            if (row is not None and "to" not in row) or not self._is_new(asked):
                 self._counts["known"] += 1
                 continue
             queues.setdefault(host_of(parts), deque()).append(asked)
@@ -164,7 +186,7 @@ class _Fetcher:
         for _ in range(MAX_REDIRECTS + 1):
             await self._row(url)
             row = self._part.rows.get(url)
-            if row is None or "to" not in row:
+            if row is None or "to" not in row or not self._owns(row["to"]):
                 return
             url = row["to"]
 
@@ -172,7 +194,7 @@ class _Fetcher:
         """See that an address has its row, unless it is known elsewhere; asked once only."""
         while url in self._flying:
             await self._flying[url].wait()
-        if url in self._part.rows or self._skip(url):
+        if url in self._part.rows or not self._is_new(url):
             return
         self._flying[url] = done = asyncio.Event()
         try:
@@ -284,5 +306,5 @@ class _Fetcher:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now()))
 
 
-def _nothing(url: str) -> bool:
-    return False
+def _always(url: str) -> bool:
+    return True

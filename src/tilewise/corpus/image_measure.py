@@ -5,42 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 from tilewise.corpus.image_facts import Facts, ImageMeter
+from tilewise.corpus.image_scorers import ImageScorers, scorers_of
 from tilewise.corpus.image_store import part_rows
 from tilewise.corpus.images import ImageConfig
 from tilewise.records import Pixels
 
-Score = Callable[[Sequence[Pixels]], Sequence[float]]
-"""Scores images, each uint8 RGB (height, width, 3); as many numbers as images."""
 
+def filters_off(cfg: ImageConfig, scorers: ImageScorers | None = None) -> Mapping[str, str]:
+    """Filters that are not applied, by the name of their setting, and why.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageScorers:
-    """What scores images; None where there is none, and then its filter is off and says so.
-
-    ``aesthetic`` gives 0 to 10, ``unsafe`` 0 to 1. ``side``: longest side in pixels of what they
-    are given. ``name``: of them together, e.g. with a hash of their weights; facts that were found
-    with others are found anew.
+    ``scorers`` as given to ``measure_part``; those of the settings if None.
     """
-
-    aesthetic: Score | None = None
-    unsafe: Score | None = None
-    side: int = 448
-    name: str = ""
-
-    @property
-    def drawn_side(self) -> int:
-        """Side of the pixels that are needed, 0 where nobody scores."""
-        return self.side if self.aesthetic or self.unsafe else 0
-
-
-def filters_off(cfg: ImageConfig, scorers: ImageScorers) -> Mapping[str, str]:
-    """Filters that are not applied, by the name of their setting, and why."""
     off = {
         name: "switched off"
         for name in (
@@ -51,10 +32,9 @@ def filters_off(cfg: ImageConfig, scorers: ImageScorers) -> Mapping[str, str]:
     }  # fmt: skip
     if not cfg.ad_words and not cfg.ad_names:
         off["ad_words"] = "switched off"
-    if scorers.aesthetic is None:
-        off.setdefault("min_aesthetic", "no scorer given")
-    if scorers.unsafe is None:
-        off.setdefault("max_unsafe", "no scorer given")
+    for name, slot in (("min_aesthetic", "aesthetic"), ("max_unsafe", "unsafe")):
+        if slot not in cfg.scorers and getattr(scorers, slot, None) is None:
+            off.setdefault(name, "no scorer given")
     return off
 
 
@@ -63,13 +43,18 @@ def measure_part(
 ) -> Counter[str]:
     """Find out about every content of a part what is not known yet.
 
+    Args:
+        folder, name: of the store and the part.
+        cfg: what may be decoded, and the files of scorers.
+        scorers: callables in their place.
+
     What was found is kept in ``<name>.facts``, a line for each content, and a run that is killed
     goes on from there. Facts found with other limits or scorers are found anew.
 
     Returns:
         How many were ``measured``, and how many of these failed by reason.
     """
-    scorers = scorers or ImageScorers()
+    scorers = scorers or scorers_of(cfg.scorers)
     path, counts = folder / f"{name}.facts", Counter[str]()
     known = _begin(path, _made_with(cfg, scorers))
     places = _unmeasured(folder / f"{name}.log", known)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from tilewise.corpus.ad_urls import AD_NAMES, AD_WORDS, ad_word
 from tilewise.corpus.image_facts import DecodeLimits, Facts
+from tilewise.corpus.image_scorers import ImageScorerFile, check_slots
 from tilewise.errors import ConfigError
 from tilewise.records import Block, Document, Dropped, WebImage
 
@@ -49,7 +50,8 @@ class ImageConfig:
     which itself stays; ``max_pixels`` and ``max_bytes`` of one image; ``formats`` of those decoded
     (PNG, JPEG, WebP, GIF). ``ad_words`` and ``ad_names`` as in ``ad_urls``; none of them: off.
     ``allow_animated``: its first frame counts. ``min_aesthetic`` (0 to 10) and ``max_unsafe`` (0 to
-    1) hold only where a scorer is given. ``max_documents``: in which one image may be seen.
+    1) hold only where a scorer is given: ``scorers`` names files, as "aesthetic" and "unsafe".
+    ``max_documents``: in which one image may be seen.
     ``min_images``: that a document needs.
 
     Source: arXiv 2406.08418, section on image filtering: sides, ratio, both scores, and the 10
@@ -67,10 +69,12 @@ class ImageConfig:
     allow_animated: bool = True
     min_aesthetic: float | None = 3.7
     max_unsafe: float | None = 0.8
+    scorers: Mapping[str, ImageScorerFile] = field(default_factory=dict)
     max_documents: int | None = 10
     min_images: int = 1
 
     def __post_init__(self) -> None:
+        check_slots(self.scorers)
         unknown = sorted({*self.formats} - {"JPEG", "PNG", "WebP", "GIF"})
         if unknown or not self.formats:
             raise ConfigError(
@@ -165,6 +169,11 @@ def valid_images(document: Document) -> tuple[bool, ...]:
     return tuple(image.dropped is None for image in document.images)
 
 
+def thresholds(cfg: ImageConfig) -> Mapping[str, float | tuple[float | None, float | None]]:
+    """Score of a document -> its limit."""
+    return {"min_images": float(cfg.min_images)}
+
+
 def wanted_images(document: Document, cfg: ImageConfig) -> tuple[str, ...]:
     """Addresses of a document's images that are worth asking for, each once, in order."""
     urls = (image.url for image in document.images if image.dropped is None)
@@ -227,7 +236,9 @@ def _ad_word(url: str, cfg: ImageConfig) -> str | None:
 
 def _or_dropped(document: Document, cfg: ImageConfig) -> Document | Dropped:
     """The document, or that it is dropped, with the reasons of its images as the value."""
-    if sum(valid_images(document)) >= cfg.min_images:
+    left = sum(valid_images(document))
+    document = replace(document, scores={**document.scores, "min_images": float(left)})
+    if left >= cfg.min_images:
         return document
     reasons = Counter(image.dropped for image in document.images)
     told = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items(), key=str))
