@@ -54,13 +54,21 @@ def test_a_run_ends_in_a_model_that_can_be_asked(name: str, samples: Path, tmp_p
     assert {path.name for path in out.iterdir()} - {"bad.jsonl", "tokenizer.model"} == kept
 
 
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("ixc2_tiny", "model.layers.0.attention.wqkv.Plora_A.weight"),
+        ("internvl_tiny", "vision_model.encoder.layers.0.attn.qkv.weight"),
+    ],
+)
 def test_the_exported_model_is_the_trained_one_in_published_names(
-    samples: Path, tmp_path: Path
+    name: str, published: str, samples: Path, tmp_path: Path
 ) -> None:
-    out = run_training(_recipe("ixc2_tiny", samples, steps=3), tmp_path / "out")
-    assert "plora_sub_GN" in load_file(out / "model.safetensors")
-    kept = load_file(out / CHECKPOINTS / "step-00000003" / "model.safetensors")
+    out = run_training(_recipe(name, samples, steps=1), tmp_path / "out")
+    assert published in load_file(out / "model.safetensors")
+    kept = load_file(out / CHECKPOINTS / "step-00000001" / "model.safetensors")
     network = load(out).network  # type: ignore[attr-defined]
+    assert {weight_name for weight_name, _ in network.named_parameters()} == kept.keys()
     for weight_name, weight in network.named_parameters():
         assert torch.equal(weight, kept[weight_name]), weight_name
 
@@ -95,6 +103,7 @@ def test_adapters_are_learned_saved_and_merged(samples: Path, tmp_path: Path) ->
     )
     out = run_training(_recipe("internvl_tiny", samples, *options, steps=3), tmp_path / "out")
     assert (out / "adapter" / "adapter_model.safetensors").is_file()
+    assert "| adapters of rank 2 in the decoder |" in (out / "README.md").read_text()
     before, after = (load_file(path / "model.safetensors") for path in (base, out))
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved

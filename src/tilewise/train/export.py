@@ -6,7 +6,7 @@ import json
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from tilewise.adapt.files import save_adapter
 from tilewise.adapt.lora import adapters, merge
 from tilewise.errors import TrainingError
 from tilewise.models.names import renaming_to
-from tilewise.train.config import TrainConfig, settings
+from tilewise.train.config import ModelConfig, TrainConfig, settings
 from tilewise.train.start import Start
 from tilewise.weights.convert import convert
 from tilewise.weights.files import CONFIG, LAYOUTS, MANIFEST, WEIGHTS, read_config
@@ -87,7 +87,7 @@ def card(base: Path, cfg: TrainConfig, losses: Mapping[int, float]) -> str:
         "steps": str(steps),
         "loss of the last step": last,
         "seed": str(cfg.run.seed),
-        "parts that learned": ", ".join(cfg.model.trained) or "adapters alone",
+        "parts that learned": ", ".join(_learned(cfg.model)),
         "arithmetic": cfg.run.precision,
         "made on": datetime.now(UTC).strftime("%Y-%m-%d"),
         "code": f"tilewise {tilewise.__version__}, commit {commit()}",
@@ -104,18 +104,35 @@ def card(base: Path, cfg: TrainConfig, losses: Mapping[int, float]) -> str:
 
 def commit() -> str:
     """Commit of the code that runs, "unknown" where it lies in no repository."""
+    found = _git("log", "-1", "--format=%H", "--", ".")
+    if not found:
+        return "unknown"
+    return f"{found} with changes" if _git("status", "--porcelain", "--", ".") else found
+
+
+def _git(*words: str) -> str:
+    """What git says of the folder of the code, "" where it says nothing."""
     here = Path(tilewise.__file__).parent
     try:
         done = subprocess.run(
-            ["git", "-C", str(here), "log", "-1", "--format=%H", "--", "."],
+            ["git", "-C", str(here), *words],
             capture_output=True,
             text=True,
             timeout=10,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return done.stdout.strip() or "unknown"
+        return ""
+    return done.stdout.strip()
+
+
+def _learned(cfg: ModelConfig) -> Iterator[str]:
+    """What learned, in words."""
+    yield from cfg.trained
+    if cfg.lora is not None:
+        yield f"adapters of rank {cfg.lora.rank} in the decoder"
+    if cfg.vit_lora is not None:
+        yield f"adapters of rank {cfg.vit_lora.rank} in the vision encoder"
 
 
 def _write_ours(start: Start, folder: Path) -> None:
