@@ -156,6 +156,7 @@ def _judged(
     context = _context(document, cfg)
     images = sum(image.dropped is None for image in document.images)
     gates = measure_gates(edited.blocks, images, context)
+    gates["empty_images"] = sum(not image.url for image in document.images)
     if not gates["full_left"]:  # what rule 12 has emptied is named for what it was
         before = "\n".join(block.text for block in document.blocks)
         gates["full_flagged"] = flagged_in(before, context)

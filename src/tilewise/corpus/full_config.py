@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from difflib import get_close_matches
+from typing import Final, Literal
 
 from tilewise.errors import ConfigError
+
+NAMES: Final = frozenset(
+    """abnormal_newlines long_underscores video_field incomplete_sentences download_hints
+    source_references upper_case numbers social_counters one_word short_pattern flagged_paragraph
+    header_footer empty_heading read_more urls irrelevant_captions irrelevant_images
+    advertisement_line very_short too_short aberrant_items numbered_references
+    references_sponsors date_handle closing_note social_media phone_time_author author_heading
+    zh_encyclopedia_format zh_duplicate_lines zh_duplicate_images zh_credits zh_turn_page
+    zh_keyword_line zh_strange_suffix zh_video_line zh_thanks zh_disclaimer zh_fraud zh_flagged
+    newspaper_source adult_words text_empty too_few_words too_many_words mean_word_length
+    low_alpha_words few_stop_words text_image_ratio paragraph_lengths
+    fluency_prob advertisement porn_prob toxic_prob""".split()
+)
+"""Every rule, gate and cut-off that ``off`` may name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +71,10 @@ class FullFilterConfig:
     toxic_max: float = 0.5
 
     def __post_init__(self) -> None:
+        for name in sorted(self.off - NAMES):
+            near = get_close_matches(name, NAMES, 1)
+            told = f"did you mean {near[0]}?" if near else "tilewise corpus rules list names all."
+            raise ConfigError(f"off names the rule {name!r}, which is unknown; {told}")
         if self.compat not in ("", "omnicorpus"):
             raise ConfigError(f"compat is {self.compat!r}; 'omnicorpus' or '' is allowed.")
         for name in ("passes", "near_blocks", "ideographs_per_word"):

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlsplit
 
 from tilewise.corpus.edits import Context
 from tilewise.corpus.filter_text import Broken
@@ -90,30 +91,40 @@ def flagged_in(text: str, context: Context) -> float:
     return found / total if total else 0.0
 
 
-Gate = Callable[[Scores, int, Context], tuple[float, float] | None]
+Found = tuple[float | str, float | str] | None
+Gate = Callable[[Scores, int, Context], Found]
 """Measured values and the images before the edits → (value, limit) where the gate is shut."""
 
 
-def text_empty(scores: Scores, images: int, context: Context) -> tuple[float, float] | None:
+def newspaper_source(scores: Scores, images: int, context: Context) -> Found:
+    """Chinese 9: a page of a source that is dropped as a whole, by its host."""
+    host = urlsplit(context.url).hostname or ""
+    for source in context.cfg.newspaper_hosts:
+        if host == source or host.endswith(f".{source}"):
+            return host, source
+    return None
+
+
+def text_empty(scores: Scores, images: int, context: Context) -> Found:
     """No paragraph, item, table or code is left."""
     return (0, 1) if not scores["full_left"] else None
 
 
-def too_few_words(scores: Scores, images: int, context: Context) -> tuple[float, float] | None:
+def too_few_words(scores: Scores, images: int, context: Context) -> Found:
     """26: too few words."""
     limit = context.cfg.words_min * _per_word(context)
     words = scores["full_words"] or 0
     return (words, limit) if words < limit else None
 
 
-def too_many_words(scores: Scores, images: int, context: Context) -> tuple[float, float] | None:
+def too_many_words(scores: Scores, images: int, context: Context) -> Found:
     """26: too many words."""
     limit = context.cfg.words_max * _per_word(context)
     words = scores["full_words"] or 0
     return (words, limit) if words > limit else None
 
 
-def mean_word_length(scores: Scores, images: int, context: Context) -> tuple[float, float] | None:
+def mean_word_length(scores: Scores, images: int, context: Context) -> Found:
     """26: words too short or too long on average."""
     value, cfg = scores["full_mean_word_length"], context.cfg
     if value is None or cfg.mean_word_length_min <= value <= cfg.mean_word_length_max:
@@ -122,25 +133,25 @@ def mean_word_length(scores: Scores, images: int, context: Context) -> tuple[flo
     return value, cfg.mean_word_length_min if too_low else cfg.mean_word_length_max
 
 
-def low_alpha_words(scores: Scores, images: int, context: Context) -> tuple[float, float] | None:
+def low_alpha_words(scores: Scores, images: int, context: Context) -> Found:
     """27: too few words hold a letter."""
     value, limit = scores["full_alpha_words"] or 0.0, context.cfg.alpha_words_min
     return None if value > limit else (value, limit)
 
 
-def few_stop_words(scores: Scores, images: int, context: Context) -> tuple[float, float] | None:
+def few_stop_words(scores: Scores, images: int, context: Context) -> Found:
     """28: too few stop words, whether different or not."""
     value, limit = scores["full_stop_words"], context.cfg.stop_words_min
     return None if value is None or value >= limit else (value, limit)
 
 
-def adult_words(scores: Scores, images: int, context: Context) -> tuple[float, float] | None:
+def adult_words(scores: Scores, images: int, context: Context) -> Found:
     """29: too many flagged words."""
     value, limit = scores["full_flagged"] or 0.0, context.cfg.flagged_max
     return (value, limit) if value > limit else None
 
 
-def text_image_ratio(scores: Scores, images: int, context: Context) -> tuple[float, float] | None:
+def text_image_ratio(scores: Scores, images: int, context: Context) -> Found:
     """30: many images and few words to each."""
     value, cfg = scores["words_per_image"], context.cfg
     if value is None or images <= cfg.many_images or value >= cfg.words_per_image_min:
@@ -148,7 +159,7 @@ def text_image_ratio(scores: Scores, images: int, context: Context) -> tuple[flo
     return value, cfg.words_per_image_min
 
 
-def paragraph_lengths(scores: Scores, images: int, context: Context) -> tuple[float, float] | None:
+def paragraph_lengths(scores: Scores, images: int, context: Context) -> Found:
     """31: the longest paragraph is short, and they are short on average."""
     cfg, per_word = context.cfg, _per_word(context)
     longest = (scores["longest_paragraph"] or 0) < cfg.longest_paragraph_min * per_word
@@ -162,6 +173,7 @@ def _per_word(context: Context) -> int:
 
 GATES: Final[Mapping[str, tuple[str, Gate]]] = MappingProxyType(
     {
+        "newspaper_source": ("zh 9", newspaper_source),
         "adult_words": ("29", adult_words),  # before those that hold where rule 12 took all
         "text_empty": ("", text_empty),
         "too_few_words": ("26", too_few_words),

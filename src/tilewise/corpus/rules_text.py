@@ -159,7 +159,7 @@ def urls(p: Paragraph, context: Context) -> str | None:
 
 def _gap(found: re.Match[str]) -> str:
     """The space that stays where a URL was: none at an end of a line, none before punctuation."""
-    if found["after"] in ("", "\n", *".,;:!?)"):
+    if found["after"] in ("", "\n", *".,;:!?)，。；：！？、）"):
         return ""
     return " " if found.start() and (found["gap"] or found["next"]) else ""
 
