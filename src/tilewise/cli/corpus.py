@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -185,10 +186,11 @@ def _runners(
     if kind == "local":
         if address is not None:
             raise ConfigError("--address belongs to Ray; add --runner ray.")
-        from tilewise.runners.processes import Processes
+        from tilewise.runners.processes import Processes, ProcessLimits
 
-        most = int(memory_gib * 2**30)
-        yield lambda stage: Processes(workers=counts.get(stage, counts.get("")), memory_bytes=most)
+        limits = ProcessLimits(memory_bytes=int(memory_gib * 2**30))
+        with Processes(counts.get(""), limits) as pool:
+            yield lambda stage: partial(pool.of, counts.get(stage, pool.workers))
         return
     from tilewise.runners.ray_pool import RayPool, connected, open_ray
 

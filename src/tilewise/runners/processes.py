@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -35,19 +35,34 @@ _ANONYMOUS: Final = re.compile(r"^RssAnon:\s+(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Processes:
-    """A runner (see ``runners.work.Runner``) over a number of processes.
+class ProcessLimits:
+    """What a process may do.
 
-    ``workers``: processes, as many as there are processors if None. ``attempts``: how often an
-    item may lose its process. ``memory_bytes``: what one process may use; one that uses more is
-    ended, and its item counts as lost. ``recycle``: items after which a process is replaced, so
-    that what libraries leak stays bounded.
+    ``attempts``: how often an item may lose its process. ``memory_bytes``: what one process may
+    use; one that uses more is ended, and its item counts as lost. ``recycle``: items after which a
+    process is replaced, so that what libraries leak stays bounded.
     """
 
-    workers: int | None = None
     attempts: int = 3
     memory_bytes: int | None = None
     recycle: int = 64
+
+
+class Processes:
+    """A runner (see ``runners.work.Runner``) over processes, which stay for the next call.
+
+    Use it in a ``with`` block: then no process stays behind. None outlives this process, even if
+    that is killed.
+
+    Args:
+        workers: processes, as many as there are processors if None.
+        limits: of each.
+    """
+
+    def __init__(self, workers: int | None = None, limits: ProcessLimits | None = None) -> None:
+        self.workers = workers or processors()
+        self.limits = limits or ProcessLimits()
+        self._hired: list[_Worker] = []
 
     def __call__(
         self, start: Start[Item, Result], items: Sequence[Item], on_lost: OnLost[Item, Result]
@@ -57,7 +72,7 @@ class Processes:
         Args:
             start: makes the work ready, once in each process; sent there by pickling.
             items: what to work on, one at a time in each process; pickled too.
-            on_lost: results of an item that ``attempts`` processes died of.
+            on_lost: results of an item that ``limits.attempts`` processes died of.
 
         Yields:
             Results in the order of the items.
@@ -66,13 +81,36 @@ class Processes:
             ConfigError: processes die before they have begun.
             Whatever ``start`` or the work raises.
         """
+        return self.of(self.workers, start, items, on_lost)
+
+    def of(
+        self,
+        workers: int,
+        start: Start[Item, Result],
+        items: Sequence[Item],
+        on_lost: OnLost[Item, Result],
+    ) -> Iterator[Result]:
+        """Run work over items in so many processes; all else is as for a call."""
         if not items:
             return
-        run = _Run(self, start, items, on_lost)
+        run = _Run(self.limits, workers, self._hired, start, items, on_lost)
+        is_whole = False
         try:
             yield from run.results()
+            is_whole = True
         finally:
-            run.end()
+            if not is_whole:
+                self.close()
+
+    def close(self) -> None:
+        """End all processes; each may clean up behind itself."""
+        _end(self._hired)
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +122,17 @@ class _Worker:
     item: int | None = None
     is_ready: bool = False
     worked: int = 0
-    too_large: int | None = field(default=None)
+    too_large: int | None = None
+
+    def begin(self, start: bytes) -> None:
+        """Have it make a piece of work ready."""
+        self.item, self.is_ready = None, False
+        self.send("start", start)
+
+    def send(self, kind: str, value: Any) -> None:
+        """Tell it something; if it is dead, that is seen when its line is read."""
+        with suppress(OSError):
+            self.line.send((kind, value))
 
 
 class _Run(Generic[Item, Result]):
@@ -92,18 +140,23 @@ class _Run(Generic[Item, Result]):
 
     def __init__(
         self,
-        cfg: Processes,
+        limits: ProcessLimits,
+        workers: int,
+        hired: list[_Worker],
         start: Start[Item, Result],
         items: Sequence[Item],
         on_lost: OnLost[Item, Result],
     ) -> None:
-        self._cfg, self._items, self._on_lost = cfg, items, on_lost
+        self._limits, self._items, self._on_lost = limits, items, on_lost
         self._start = pickle.dumps(start)
         self._waiting = deque(range(len(items)))
         self._attempts: dict[int, int] = {}
         self._done: dict[int, list[Result]] = {}
-        self._most = min(cfg.workers or processors(), len(items))
-        self._workers: list[_Worker] = []
+        self._most = min(workers, len(items))
+        self._hired = hired
+        self._workers = hired[: self._most]
+        for worker in self._workers:
+            worker.begin(self._start)
         self._stillborn = 0
         self._looked = monotonic()
 
@@ -120,21 +173,14 @@ class _Run(Generic[Item, Result]):
                 self._watch_memory()
             yield from self._done.pop(at)
 
-    def end(self) -> None:
-        """End all processes; each may clean up behind itself."""
-        for worker in self._workers:
-            worker.process.terminate()
-        ends = monotonic() + END_S
-        for worker in self._workers:
-            worker.process.join(max(0.0, ends - monotonic()))
-            self._bury(worker)
-        self._workers.clear()
-
     def _hire(self) -> None:
         """Have as many processes as there is work for."""
         busy = sum(worker.item is not None for worker in self._workers)
         while len(self._workers) < min(self._most, busy + len(self._waiting)):
-            self._workers.append(_started(self._start))
+            worker = _started()
+            worker.begin(self._start)
+            self._workers.append(worker)
+            self._hired.append(worker)
 
     def _hand_out(self, at: int) -> None:
         """Give each idle process an item, none too far beyond the next result that is wanted."""
@@ -143,8 +189,7 @@ class _Run(Generic[Item, Result]):
                 return
             if worker.is_ready and worker.item is None:
                 worker.item = self._waiting.popleft()
-                with suppress(OSError):  # it is dead, which is seen when its line is read
-                    worker.line.send(self._items[worker.item])
+                worker.send("item", self._items[worker.item])
 
     def _take(self, worker: _Worker) -> None:
         """Take what a process has finished, or find that it is lost."""
@@ -162,8 +207,8 @@ class _Run(Generic[Item, Result]):
         self._done[worker.item] = value
         worker.item = None
         worker.worked += 1
-        if worker.worked >= self._cfg.recycle:
-            worker.line.close()  # on which it ends
+        if worker.worked >= self._limits.recycle:
+            worker.send("end", None)
             worker.process.join(END_S)
             self._let_go(worker)
 
@@ -174,26 +219,26 @@ class _Run(Generic[Item, Result]):
         self._let_go(worker)
         why = f"with exit status {code}"
         if worker.too_large is not None:
-            most = self._cfg.memory_bytes or 0
+            most = self._limits.memory_bytes or 0
             why = f"as it took {worker.too_large / 2**20:,.0f} MiB of {most / 2**20:,.0f} allowed"
         _log.info("a worker was lost %s", why)
         if item is None:
             self._stillborn += 1
-            if self._stillborn > self._cfg.attempts * self._most:
+            if self._stillborn > self._limits.attempts * self._most:
                 raise ConfigError(
                     f"{self._stillborn} processes ended before they began to work, the last one "
                     f"{why}; ask for fewer --workers, so that each has more memory."
                 )
             return
         attempts = self._attempts[item] = self._attempts.get(item, 0) + 1
-        if attempts >= self._cfg.attempts:
+        if attempts >= self._limits.attempts:
             told = f"{attempts} workers ended while they worked on it, the last one {why}."
             self._done[item] = list(self._on_lost(self._items[item], told))
         else:
             self._waiting.appendleft(item)
 
     def _watch_memory(self) -> None:
-        most = self._cfg.memory_bytes
+        most = self._limits.memory_bytes
         if most is None or monotonic() - self._looked < LOOK_S:
             return
         self._looked = monotonic()
@@ -205,14 +250,27 @@ class _Run(Generic[Item, Result]):
 
     def _let_go(self, worker: _Worker) -> None:
         self._workers.remove(worker)
-        self._bury(worker)
+        self._hired.remove(worker)
+        _bury(worker)
 
-    def _bury(self, worker: _Worker) -> None:
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
-        worker.line.close()
-        worker.process.close()
+
+def _end(workers: list[_Worker]) -> None:
+    """End processes; each may clean up behind itself."""
+    for worker in workers:
+        worker.process.terminate()
+    ends = monotonic() + END_S
+    for worker in workers:
+        worker.process.join(max(0.0, ends - monotonic()))
+        _bury(worker)
+    workers.clear()
+
+
+def _bury(worker: _Worker) -> None:
+    if worker.process.is_alive():
+        worker.process.kill()
+        worker.process.join()
+    worker.line.close()
+    worker.process.close()
 
 
 def processors() -> int:
@@ -222,10 +280,10 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def _started(start: bytes) -> _Worker:
+def _started() -> _Worker:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, start))
+    process = context.Process(target=_serve, args=(there,))
     with _without_interrupts():
         process.start()
     there.close()
@@ -254,21 +312,26 @@ def _memory_bytes(pid: int | None) -> int:
     return int(found[1]) << 10 if found else 0
 
 
-def _serve(line: Connection, start: bytes) -> None:
-    """What a process does: it works on items until its line is closed."""
+def _serve(line: Connection) -> None:
+    """What a process does: it works on what it is sent until it is told to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        work = pickle.loads(start)()
-        line.send(("ready", None))
-        while True:
-            item = line.recv()
-            line.send(("done", list(work([item]))))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
-    except Exception as err:  # noqa: BLE001 - whatever it is, it is raised again in the parent
-        line.send(("error", _portable(err)))
+    work: Any = None
+    while True:
+        try:
+            kind, value = line.recv()
+            if kind == "end":
+                return
+            if kind == "start":
+                work = pickle.loads(value)()
+                line.send(("ready", None))
+            else:
+                line.send(("done", list(work([value]))))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+        except Exception as err:  # noqa: BLE001 - whatever it is, it is raised in the parent
+            line.send(("error", _portable(err)))
 
 
 def _leave(*_: object) -> None:
