@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tilewise.adapt.lora import LoraConfig
+from tilewise.adapt.lora import DECODER_TARGETS, VIT_TARGETS, LoraConfig
 from tilewise.errors import ConfigError
 from tilewise.train.config import TrainConfig, changed, settings, with_options
 
@@ -27,6 +27,9 @@ PLAIN = TrainConfig(name="plain")
         ('model.trained=["vit"]', "model.trained", ["vit"]),
         ("model.folder=my/model", "model.folder", "my/model"),
         ("model.lora.rank=4", "model.lora.rank", 4),
+        ("model.lora.rank=4", "model.lora.targets", list(DECODER_TARGETS)),
+        ("model.vit_lora.rank=4", "model.vit_lora.rank", 4),
+        ("model.vit_lora.rank=4", "model.vit_lora.targets", list(VIT_TARGETS)),
         ("schedule.steps=7", "schedule.steps", 7),
     ],
 )
@@ -48,6 +51,8 @@ def test_a_setting_is_changed_by_a_text(option: str, name: str, value: object) -
         ("run.precision=half", "'float32' or 'bfloat16' is allowed"),
         ("optim.betas=[0.9]", "betas is [0.9]; a list is allowed"),
         ('model.trained=["head"]', "trained"),
+        ('model.vit_lora.targets=["decoder.layers.{i}.mlp.up"]', "begin with vit. are allowed"),
+        ('model.lora.targets=["vit.layers.{i}.up"]', "begin with decoder. are allowed"),
         ("optim.lr.more=1", "lr has no settings of its own"),
         ("schedule.steps=many", "a whole number or none is allowed"),
     ],

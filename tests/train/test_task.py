@@ -99,15 +99,18 @@ def test_adapters_are_learned_saved_and_merged(samples: Path, tmp_path: Path) ->
         f"model.folder={base}",
         "model.trained=[]",
         "model.lora.rank=2",
+        "model.vit_lora.rank=2",
         "optim.lr=0.01",
     )
     out = run_training(_recipe("internvl_tiny", samples, *options, steps=3), tmp_path / "out")
     assert (out / "adapter" / "adapter_model.safetensors").is_file()
-    assert "| adapters of rank 2 in the decoder |" in (out / "README.md").read_text()
+    told = "adapters of rank 2 in the decoder, adapters of rank 2 in the vision encoder"
+    assert told in (out / "README.md").read_text()
     before, after = (load_file(path / "model.safetensors") for path in (base, out))
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved
-    assert all(".layers." in name and "language_model" in name for name in moved)
+    assert all(".layers." in name for name in moved)
+    assert {name.partition(".")[0] for name in moved} == {"language_model", "vision_model"}
     kept = load_file(out / CHECKPOINTS / "step-00000003" / "model.safetensors")
     assert kept
     assert all(".adapter." in name for name in kept)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_orig
 import torch
 
 from tilewise.adapt.freeze import PARTS, Part
-from tilewise.adapt.lora import LoraConfig
+from tilewise.adapt.lora import DECODER_TARGETS, VIT_TARGETS, LoraConfig
 from tilewise.errors import ConfigError
 from tilewise.train.data import DataConfig
 from tilewise.train.distill import TeacherConfig
@@ -25,6 +25,12 @@ FREE: Final = frozenset(
     | {"run.is_checkpointed", "run.sharding", "run.rank_timeout_s", "name"}
 )
 """Settings that may change when a run is resumed: they do not change what it computes."""
+
+VIT_LORA: Final = LoraConfig(targets=VIT_TARGETS)
+"""What ``model.vit_lora`` is where one of its settings is named and the others are not."""
+
+_MADE: Final = "made"
+"""A field's value where one of its settings is named and it has none, in the field's metadata."""
 
 T = TypeVar("T")
 
@@ -49,7 +55,7 @@ class ModelConfig:
     vit_layers: int = 0
     has_open_output: bool = False
     lora: LoraConfig | None = None
-    vit_lora: LoraConfig | None = None
+    vit_lora: LoraConfig | None = field(default=None, metadata={_MADE: VIT_LORA})
     drop_path: float | None = None
     partial_lora_dropout: float | None = None
 
@@ -57,6 +63,15 @@ class ModelConfig:
         odd = [part for part in self.trained if part not in PARTS]
         if odd:
             raise ConfigError(f"model.trained names {odd[0]!r}; parts are {', '.join(PARTS)}.")
+        for name, known in (("lora", DECODER_TARGETS), ("vit_lora", VIT_TARGETS)):
+            lora: LoraConfig | None = getattr(self, name)
+            place = f"{known[0].partition('.')[0]}."
+            aside = [one for one in lora.targets if not one.startswith(place)] if lora else []
+            if aside:
+                raise ConfigError(
+                    f"model.{name}.targets names {aside[0]}; layers whose names begin with {place} "
+                    f"are allowed, such as {known[0]}."
+                )
         for name in ("drop_path", "partial_lora_dropout"):
             share = getattr(self, name)
             if share is not None and not 0 <= share < 1:
@@ -106,7 +121,7 @@ def changed(cfg: T, name: str, value: object) -> T:
     if rest:
         inner = getattr(cfg, head)
         if inner is None:  # a part that is left out by default, such as model.lora
-            inner = _made(get_type_hints(type(cfg))[head])
+            inner = _made(cfg, head)
         if not is_dataclass(inner):
             raise ConfigError(f"{head} has no settings of its own; leave out .{rest}.")
         return replace(cfg, **{head: changed(inner, rest, value)})  # type: ignore[type-var]
@@ -159,9 +174,12 @@ def _plain(value: object) -> Any:
     return str(value)
 
 
-def _made(hint: Any) -> Any:
-    """The dataclass of a type such as ``LoraConfig | None`` with its defaults."""
-    kinds = [kind for kind in get_args(hint) if is_dataclass(kind)]
+def _made(cfg: Any, name: str) -> Any:
+    """The defaults of a part that a config has not, by its type, such as ``LoraConfig | None``."""
+    (own,) = (one for one in fields(cfg) if one.name == name)
+    if _MADE in own.metadata:
+        return own.metadata[_MADE]
+    kinds = [kind for kind in get_args(get_type_hints(type(cfg))[name]) if is_dataclass(kind)]
     return kinds[0]() if kinds else None  # type: ignore[operator]
 
 
