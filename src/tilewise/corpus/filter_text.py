@@ -225,10 +225,11 @@ def drop_lines(
     Headers, tables and code stay as they are; a block that is left with no line goes.
     """
     counts: Counter[str] = Counter()
+    if not _has_hint("\n".join([block.text for block in blocks])):  # as most documents
+        return tuple(blocks), counts
     kept: list[Block] = []
     for block in blocks:
-        folded = block.text.lower()
-        if block.kind not in _PROSE or not any(hint in folded for hint in _HINTS):
+        if block.kind not in _PROSE or not _has_hint(block.text):
             kept.append(block)
             continue
         lines = []
@@ -241,6 +242,12 @@ def drop_lines(
         if "".join(lines).strip():
             kept.append(replace(block, text="\n".join(lines)))
     return tuple(kept), counts
+
+
+def _has_hint(text: str) -> bool:
+    """Whether a line filter may name a line of a text."""
+    folded = text.lower()
+    return any(hint in folded for hint in _HINTS)
 
 
 def _line_filter(line: str, cfg: TextFilterConfig) -> str | None:

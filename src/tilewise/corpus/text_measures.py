@@ -128,7 +128,7 @@ def _by_word(counts: Counter[str], lang: str, total: int) -> dict[str, float | N
     """Stop words that prove prose (different ones), and the share of the most frequent other."""
     folded: dict[str, int] = {"": 0}
     for word, n in counts.items():
-        bare = word.strip(_EDGES).lower()
+        bare = (word if word.isalnum() else word.strip(_EDGES)).lower()
         folded[bare] = folded.get(bare, 0) + n
     proof = PROOF_WORDS.get(lang)
     proven = None if proof is None else sum(word in folded for word in proof)
