@@ -14,9 +14,15 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tilewise.corpus.dedup_facts import FactsOfShard, Sharded, forget_open_files, id_text
+from tilewise.corpus.dedup_facts import (
+    KIND,
+    FactsOfShard,
+    Sharded,
+    check_kind,
+    forget_open_files,
+    id_text,
+)
 from tilewise.corpus.dedup_groups import group
 from tilewise.corpus.dedup_pairs import BAND, PAIR, BandsOfShard, PairsOfRange, UniquePairs
 from tilewise.corpus.dedup_steps import (
@@ -36,8 +42,8 @@ from tilewise.corpus.dedup_steps import (
 )
 from tilewise.corpus.dedup_union import UnionFind
 from tilewise.corpus.dedup_verify import SetsOfShard, Verified
-from tilewise.corpus.minhash import METHOD, UNICODE, MinHashConfig
-from tilewise.corpus.stage_files import Marker, key_of
+from tilewise.corpus.minhash import MinHashConfig
+from tilewise.corpus.stage_files import Marker, StageFolder, key_of, write_whole
 from tilewise.errors import ConfigError
 from tilewise.records import Document, Dropped
 
@@ -45,6 +51,9 @@ Level = Literal["exact", "url", "images", "near"]
 
 LEVELS: Final[tuple[Level, ...]] = ("exact", "url", "images", "near")
 """In the order in which they are gone through."""
+
+STATE: Final = "state"
+"""The folder of what is known of all documents at some point of a run."""
 
 STAGE: Final = "dedup"
 REASON: Final = "duplicate"
@@ -150,7 +159,7 @@ def find_duplicates(
 
     Raises:
         DataError: a shard cannot be read, or a file in ``work`` is damaged.
-        ConfigError: ``work`` cannot be written to.
+        ConfigError: ``work`` cannot be written to, or holds signatures of another kind.
     """
     forget_open_files()
     return _Run(tuple(shards), work, cfg or DedupConfig(), run, read, told).result()
@@ -198,6 +207,7 @@ class _Run:
 
     def result(self) -> Duplicates:
         """Go through all sub-steps."""
+        StageFolder(self._work / STATE).clear(shards_from=1)  # what a kill left half written
         self._facts, self._signatures = self._known()
         documents = len(self._facts)
         self._clusters = UnionFind(documents)
@@ -218,13 +228,21 @@ class _Run:
     def _known(self) -> tuple[Sharded, Sharded]:
         """Facts and signatures of all documents."""
         cfg = self._cfg.minhash
-        method = {"method": METHOD, "unicode": UNICODE, **asdict(cfg)}
-        step = Step(self._work, "facts", key_of(method))
-        make = FactsOfShard(self._shards, self._read, cfg)
+        step = Step(self._work, "facts", key_of({"kind": KIND, **asdict(cfg)}))
+        self._check_kind(step)
+        make = FactsOfShard(self._shards, self._read, cfg, KIND)
         keys = [stamp(path) for path in self._shards]
         self._made = run_step(step, len(keys), make, self._run, self._told, keys)
         sizes = [marker["counts"]["documents"] for marker in self._made]
         return Sharded(step, "facts", sizes), Sharded(step, "signatures", sizes)
+
+    def _check_kind(self, step: Step) -> None:
+        """Write down by what signatures are made, or see that those in the folder are the same."""
+        path = step.folder.path / "kind.txt"
+        if path.is_file():
+            check_kind(KIND, path.read_text("utf-8", "replace").strip(), str(step.folder.path))
+        else:
+            write_whole(path, KIND.encode() + b"\n")
 
     def _equal(self, level: Level, number: int) -> int:
         """Let documents go that share a hash; how many."""
@@ -297,6 +315,7 @@ class _Run:
 
     def _decided(self) -> Step:
         """What becomes of each shard's documents, on disk."""
+        self._clusters.settle()
         levels = self._saved("levels", self._levels)
         parents = self._saved("parents", self._clusters.parents)
         step = Step(self._work, "decisions", key_after("decisions", self._made))
@@ -306,7 +325,7 @@ class _Run:
 
     def _saved(self, name: str, array: Array) -> Path:
         """A state of all documents as a file that workers open."""
-        path = self._work / "state" / f"{name}.npy"
+        path = self._work / STATE / f"{name}.npy"
         write_array(path, array)
         return path
 
@@ -325,10 +344,7 @@ class _DecisionsOfShard:
         made = np.zeros(size, DECISION)
         made["level"] = open_array(self.levels)[start : start + size]
         rows = np.flatnonzero(made["level"])
-        kept: NDArray[np.int64] = parents[rows + start]
-        while (better := parents[kept]).tobytes() != kept.tobytes():
-            kept = better
-        made["kept"][rows] = self.facts.take(kept)["id"]
+        made["kept"][rows] = self.facts.take(parents[rows + start])["id"]
         return Made({"decisions": made})
 
 

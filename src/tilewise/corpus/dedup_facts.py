@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 
 from tilewise.corpus.dedup_steps import Array, Made, Read, Step, open_array
 from tilewise.corpus.dedup_urls import normal_url
-from tilewise.corpus.minhash import MinHashConfig, fold, shingles, signature, text_hash
-from tilewise.errors import DataError
+from tilewise.corpus.minhash import (
+    METHOD,
+    UNICODE,
+    MinHashConfig,
+    fold,
+    shingles,
+    signature,
+    text_hash,
+)
+from tilewise.errors import ConfigError, DataError
 from tilewise.records import Document
 
 FACTS: Final = np.dtype(
@@ -32,6 +40,9 @@ FACTS: Final = np.dtype(
 """One document: 128-bit hashes of its folded text, its URL and its set of image URLs (0: has none),
 capture time in microseconds, length of its text in characters, and its id. 80 bytes."""
 
+KIND: Final = f"{METHOD}, Unicode {UNICODE}"
+"""What signatures depend on besides settings."""
+
 NO_DATE: Final = np.iinfo(np.int64).min
 """Of a document whose time of capture is not known: older than all."""
 
@@ -45,8 +56,10 @@ class FactsOfShard:
     shards: tuple[Path, ...]
     read: Read
     cfg: MinHashConfig
+    kind: str
 
     def __call__(self, part: int) -> Made:
+        check_kind(self.kind, KIND, "this worker")
         path = self.shards[part]
         facts, signatures = [], []
         for row, document in enumerate(self.read(path)):
@@ -61,6 +74,15 @@ class FactsOfShard:
                 "signatures": np.array(signatures, np.uint32).reshape(shape),
             },
             {"documents": len(facts)},
+        )
+
+
+def check_kind(kind: str, other: str, whose: str) -> None:
+    """Refuse signatures of two kinds; raises ConfigError."""
+    if kind != other:
+        raise ConfigError(
+            f"signatures of this run are of {kind} and those of {whose} of {other}, and the two "
+            "cannot be compared; use one version of tilewise and Python, and a new folder."
         )
 
 

@@ -175,9 +175,7 @@ def open_array(path: Path) -> Array:
     """
     try:
         array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as err:
-        if not path.stat().st_size:
-            raise DataError(f"{path} is empty; {AGAIN}") from err
+    except ValueError:
         array = _loaded(path)
     except (OSError, EOFError) as err:
         raise DataError(f"{path} cannot be read ({err}); {AGAIN}") from err

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+_CHUNK: Final = 1 << 20
 
 Better = Callable[[int, int], bool]
 """Whether the first of two documents is kept rather than the second; a strict order."""
@@ -42,9 +45,13 @@ class UnionFind:
                     one, other = other, one
                 parents[other] = one
 
-    def roots(self, documents: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The best member of each document's cluster."""
-        found = self.parents[documents]
-        while (further := self.parents[found]).tobytes() != found.tobytes():
-            found = further
-        return found
+    def settle(self) -> None:
+        """Point every document at the best of its cluster; the number of passes is small."""
+        is_moving = True
+        while is_moving:
+            is_moving = False
+            for start in range(0, len(self.parents), _CHUNK):
+                chunk = self.parents[start : start + _CHUNK]
+                further = self.parents[chunk]
+                is_moving |= bool((further != chunk).any())
+                chunk[:] = further

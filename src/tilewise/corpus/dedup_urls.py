@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 _TRACKING: Final = re.compile(
-    r"(utm_\w*|[fgm]clid|gclsrc|dclid|msclkid|yclid|mc_[ce]id|_ga|_gl|igshid|ref_src|"
+    r"(utm_\w*|gclid|fbclid|gclsrc|dclid|msclkid|yclid|mc_[ce]id|_ga|_gl|igshid|ref_src|"
     r"phpsessid|jsessionid|sessionid)",
     re.IGNORECASE,
 )
