@@ -188,7 +188,7 @@ def _documents(
             else:
                 bad[found.reason] += 1
         return
-    shards = Shards(source, kept=1)
+    shards = Shards(source, kept=0)
     for row in shards.rows_of(number):
         try:
             yield shards[row].document()

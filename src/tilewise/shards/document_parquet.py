@@ -202,6 +202,16 @@ class ParquetGroups:
             ) from err
 
 
+def is_released(path: Path) -> bool:
+    """Whether a Parquet file has the released columns; raises as ``ParquetGroups`` does."""
+    pa = _arrow(str(path))
+    try:
+        names = pa.parquet.read_schema(path).names
+    except (pa.ArrowException, OSError) as err:
+        raise DataError(f"{path} is no whole Parquet file ({_short(err)}).") from err
+    return {"general_metadata", "images", "texts"} <= set(names)
+
+
 class Rows:
     """Rows of a group that is kept as columns."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,18 +17,21 @@ from tilewise.errors import DataError
 from tilewise.records import Document
 from tilewise.shards.conversation import Bad, BadError, ImageRef
 from tilewise.shards.document_lines import LinesGroups
-from tilewise.shards.document_parquet import ParquetGroups
+from tilewise.shards.document_parquet import ParquetGroups, is_released
 from tilewise.shards.document_tar import TarGroups, TarRows
 from tilewise.shards.documents import from_row
 from tilewise.shards.image_files import ImageFolder, images_of
-from tilewise.shards.index import NAME, Form, Group, Index, Shard, read_index
+from tilewise.shards.index import FORMAT, NAME, Form, Group, Index, Shard, read_index
 from tilewise.shards.records import parsed
 from tilewise.shards.released import from_released
 
-KEPT: Final = 3
-"""Groups of rows that are kept decoded."""
+KEPT: Final = 4
+"""Rows that are kept decoded, in sizes of the largest group."""
 
 _GZIP: Final = b"\x1f\x8b"
+_TAR_HEADER: Final = 512  # behind it is the first member
+_ROW: Final = re.compile(rb'"general_metadata"\s*:')  # in a text its quotes have backslashes
+_INDEX: Final = re.compile(rb'"format"\s*:\s*"%s"' % FORMAT.encode())
 
 
 class Place(NamedTuple):
@@ -78,7 +82,7 @@ class Shards:
         index: of the shards.
         images: finds images whose bytes are not in the shards.
         columns: of Parquet files, those that are read; None for all.
-        kept: groups of rows that are kept decoded.
+        kept: rows whose groups are kept decoded; None for ``KEPT`` groups of the largest size.
     """
 
     def __init__(
@@ -86,15 +90,16 @@ class Shards:
         index: Index,
         images: ImageFolder | None = None,
         columns: Sequence[str] | None = None,
-        kept: int = KEPT,
+        kept: int | None = None,
     ) -> None:
         self.index = index
         self._images = images or images_of(index.folder)
-        self._columns, self._most = columns, kept
+        self._columns = columns
         counts = [len(shard.groups) for shard in index.shards]
         self._first = np.array([0, *accumulate(counts)], np.int64)  # group of each shard
         self.sizes = [group.rows for shard in index.shards for group in shard.groups]
         self._starts = np.array([0, *accumulate(self.sizes)], np.int64)  # row of each group
+        self.kept = KEPT * max(self.sizes, default=0) if kept is None else kept
         self._open: tuple[int, Groups] | None = None
         self._kept: OrderedDict[int, Rows] = OrderedDict()
 
@@ -153,7 +158,7 @@ class Shards:
             self._open = (shard, opened(self.index, shard, self._columns))
         rows = self._open[1].read(group - int(self._first[shard]))
         self._kept[group] = rows
-        while len(self._kept) > self._most:
+        while len(self._kept) > 1 and sum(map(len, self._kept.values())) > self.kept:
             self._kept.popitem(last=False)
         return rows
 
@@ -249,12 +254,24 @@ def read_documents(path: Path) -> Iterator[Document | Bad]:
     if not path.is_dir() and _head(path).startswith(_GZIP):
         yield from _zipped(path)
         return
-    shards = Shards(open_index(path), kept=1)
+    shards = Shards(open_index(path), kept=0)
     for number in range(len(shards)):
         try:
             yield _document(shards[number].row)
         except BadError as err:
             yield Bad(shards.where(shards.place(number)), err.reason, err.detail)
+
+
+def has_documents(path: Path, head: bytes) -> bool:
+    """Whether a file is an index, or a shard in the released form, by the start of its content."""
+    if head.startswith(b"PAR1"):
+        return is_released(path)
+    is_tar = head[257:262] == b"ustar"
+    text = head[_TAR_HEADER:] if is_tar else head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text.startswith(b"{"):
+        return False
+    first = text.partition(b"\n")[0]
+    return _ROW.search(first) is not None or (not is_tar and _INDEX.search(text) is not None)
 
 
 def _document(row: Mapping[str, Any]) -> Document:

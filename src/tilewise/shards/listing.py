@@ -6,11 +6,14 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from tilewise.errors import DataError
 from tilewise.shards.conversation import Bad, Sample
+from tilewise.shards.document_samples import Documents
+from tilewise.shards.document_shards import has_documents, open_index
 from tilewise.shards.parquet import Parquet
 from tilewise.shards.tar import Tar
 from tilewise.shards.text_files import json_lines, json_list
@@ -61,15 +64,31 @@ class Portion:
             raise IndexError(index)
         return self._data[index % self._count]
 
+    @property
+    def runs(self) -> tuple[int, ...] | None:
+        """Sizes of groups of samples that are read together, None if each is read alone."""
+        runs = runs_of(self._data)
+        if runs is None:
+            return None
+        starts = (end - size for size, end in zip(runs, accumulate(runs), strict=True))
+        cut = [min(size, self._count - at) for size, at in zip(runs, starts, strict=True)]
+        return tuple(size for size in cut if size > 0) * self._times
+
+
+def runs_of(data: Dataset) -> tuple[int, ...] | None:
+    """Sizes of groups of samples that are read together, None where each is read alone."""
+    return getattr(data, "runs", None)
+
 
 def open_data(path: Path, root: Path | None = None) -> tuple[Listed, ...]:
     """Open a file of samples, or all that a meta file of InternVL lists.
 
     What a file is, is told by its content: Parquet, a tar archive (WebDataset), a JSON list
-    (LLaVA), an object whose values have ``annotation`` (the meta file), else JSON Lines.
+    (LLaVA), an object whose values have ``annotation`` (the meta file), the index of shards of
+    documents, else JSON Lines.
 
     Args:
-        path: the file.
+        path: the file, or a folder of shards of documents.
         root: where paths of images start, instead of the file's folder; a meta file has its own.
 
     Raises:
@@ -80,7 +99,11 @@ def open_data(path: Path, root: Path | None = None) -> tuple[Listed, ...]:
 
 
 def _opened(path: Path, root: Path | None, *, is_first: bool) -> tuple[Listed, ...]:
+    if path.is_dir():
+        return _alone(Documents(open_index(path), root), path)
     head = _head(path)
+    if has_documents(path, head):
+        return _alone(Documents(open_index(path), root), path)
     if head.startswith(b"PAR1"):
         return _alone(Parquet(path, root), path)
     if head[257:262] == b"ustar":
@@ -153,9 +176,12 @@ def _entry(path: Path, name: str, entry: Mapping[str, Any], root: Path | None) -
     (found,) = _opened(base / said, base / images, is_first=False)
     times = entry.get("repeat_time", 1)
     max_tiles = _whole(where, entry, "max_dynamic_patch")
+    data, most_images = found.data, _whole(where, entry, "max_images")
+    if isinstance(data, Documents) and most_images is not None:
+        data = Documents(data.index, data.root, most_images)
     return Listed(
         name=name,
-        data=_repeated(found.data, times, where),
+        data=_repeated(data, times, where),
         max_tiles=max_tiles,
         is_augmented=bool(entry.get("data_augment", False)),
         declared=_whole(where, entry, "length"),

@@ -18,7 +18,7 @@ from tilewise.models.pack import Example, Pack
 from tilewise.models.reader import Reader
 from tilewise.shards.bad import NAME, BadConfig, BadList
 from tilewise.shards.conversation import Bad
-from tilewise.shards.listing import Listed, open_data
+from tilewise.shards.listing import Listed, open_data, runs_of
 from tilewise.train.examples import ExampleConfig, example_of
 from tilewise.train.family import Family, family_of
 from tilewise.train.lengths import lengths_of
@@ -337,7 +337,8 @@ def _groups(
     """Datasets of each class; with packing all are one group, whose samples come one by one."""
     if cfg.packing is not None:
         every = tuple(range(len(listed)))
-        return [Group(sources=every, sizes=tuple(map(len, listed)))]
+        runs = _runs(listed, every)
+        return [Group(sources=every, sizes=tuple(map(len, listed)), runs=runs)]
     groups = []
     for kind in cfg.classes:
         sources = tuple(n for n, other in enumerate(kinds) if other == kind)
@@ -348,10 +349,15 @@ def _groups(
             _LOG.info("reading the lengths of %s", kind.name)
             lengths = lengths_of([(listed[n].data, configs[n]) for n in sources], family)
         sizes = tuple(len(listed[n]) for n in sources)
-        groups.append(
-            Group(sources=sources, sizes=sizes, batch=kind.batch or cfg.batch, lengths=lengths)
-        )
+        batch, runs = kind.batch or cfg.batch, _runs(listed, sources)
+        groups.append(Group(sources=sources, sizes=sizes, batch=batch, lengths=lengths, runs=runs))
     return groups
+
+
+def _runs(listed: Sequence[Listed], sources: tuple[int, ...]) -> tuple[tuple[int, ...] | None, ...]:
+    """Sizes of groups of samples that are read together, () if each sample is read alone."""
+    runs = tuple(runs_of(listed[n].data) for n in sources)
+    return runs if any(one is not None for one in runs) else ()
 
 
 def _sized(made: Made) -> tuple[Made, int, int]:

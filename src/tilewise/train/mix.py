@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tilewise.errors import ConfigError
 from tilewise.train.draw import shuffle, shuffled, uniform
+from tilewise.train.near import RowOrder, spread, windows_of
 
 Weighting = Literal["size", "sqrt"]
 """What weighs a dataset: its size, or the square root of that.
@@ -44,23 +45,33 @@ class Group:
 
     ``sources``: numbers of the datasets. ``sizes``: of each. ``batch``: samples of a batch.
     ``lengths``: of every sample, dataset after dataset, where batches are grouped by length.
+    ``runs``: of each dataset the sizes of groups of samples that are read together, None where each
+    is read alone; () if so everywhere. Samples of a group then come close to each other.
     """
 
     sources: tuple[int, ...]
     sizes: tuple[int, ...]
     batch: int = 1
     lengths: NDArray[np.int32] | None = None
+    runs: tuple[tuple[int, ...] | None, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.sources or len(self.sources) != len(self.sizes) or min(self.sizes) < 1:
             raise ConfigError("a group of datasets is empty; each needs at least one sample.")
         if self.batch < 1:
             raise ConfigError(f"batch is {self.batch}; give 1 or more.")
+        for size, runs in zip(self.sizes, self.runs, strict=bool(self.runs)):
+            assert runs is None or sum(runs) == size, "groups have all samples"
 
     @property
     def size(self) -> int:
         """Samples of all datasets."""
         return sum(self.sizes)
+
+    @property
+    def windows(self) -> int:
+        """Parts of a pass in which as many samples come as are read together, 0 if none are."""
+        return max((windows_of(runs) for runs in self.runs if runs is not None), default=0)
 
     def place(self, item: int) -> tuple[int, int]:
         """Dataset and number there of a sample that is numbered through all of them."""
@@ -104,6 +115,13 @@ class Mix:
         is_grouped = any(group.lengths is not None for group in groups)
         self._chunks = chunks if is_grouped else 1
         self._units = [math.ceil(g.size / (g.batch * self._chunks)) for g in self._groups]
+        self._windows = max(group.windows for group in self._groups)
+        self._orders = {
+            source: RowOrder(runs, seed, _ITEMS, source)
+            for group in self._groups
+            for source, runs in zip(group.sources, group.runs, strict=bool(group.runs))
+            if runs is not None
+        }
         self._next = rank
         self._drawn: dict[int, int] = {}
 
@@ -147,19 +165,46 @@ class Mix:
         """Batch ``number`` of passes in which every sample comes once."""
         epoch, rest = divmod(number, sum(self._units) * self._chunks)
         unit, chunk = divmod(rest, self._chunks)
+        index, place = self._unit(unit, epoch)
+        group = self._groups[index]
+        first = place * group.batch * self._chunks
+        last = min(first + group.batch * self._chunks, group.size)
+        items = self._items(index, epoch, first, last)
+        if self._chunks > 1:
+            items = _chunk(group, items, self._chunks, chunk)
+        for item in items:
+            yield Pick(*group.place(item), epoch)
+
+    def _unit(self, unit: int, epoch: int) -> tuple[int, int]:
+        """The group of a unit of a pass, and the unit's number there."""
+        if self._windows:
+            return spread(unit, self._units, self._windows, self._seed, _UNITS, epoch)
         place = shuffled(unit, sum(self._units), self._seed, _UNITS, epoch)
         ends = list(itertools.accumulate(self._units))
         index = bisect.bisect_right(ends, place)
-        group, place = self._groups[index], place - (ends[index] - self._units[index])
-        key = (self._seed, _ITEMS, index, epoch)
-        first = place * group.batch * self._chunks
-        last = min(first + group.batch * self._chunks, group.size)
+        return index, place - (ends[index] - self._units[index])
+
+    def _items(self, index: int, epoch: int, first: int, last: int) -> list[int]:
+        """Samples of a group, numbered through all of its datasets, in the order of a pass."""
+        group, key = self._groups[index], (self._seed, _ITEMS, index, epoch)
+        if group.windows:
+            return [self._near_item(index, epoch, item) for item in range(first, last)]
         if self._chunks == 1:
-            items = [shuffled(item, group.size, *key) for item in range(first, last)]
-        else:
-            items = _chunk(group, key, first, last, self._chunks, chunk)
-        for item in items:
-            yield Pick(*group.place(item), epoch)
+            return [shuffled(item, group.size, *key) for item in range(first, last)]
+        return [int(item) for item in _order(group.size, *key)[first:last]]
+
+    def _near_item(self, index: int, epoch: int, position: int) -> int:
+        """A sample of a group in which samples that are read together come close."""
+        group, key = self._groups[index], (self._seed, _ITEMS, index, epoch)
+        at, position = spread(position, group.sizes, group.windows, *key)
+        return sum(group.sizes[:at]) + self._item(group, at, position, epoch)
+
+    def _item(self, group: Group, at: int, position: int, epoch: int) -> int:
+        """The sample at a position of a pass over one dataset of a group."""
+        source = group.sources[at]
+        if source in self._orders:
+            return self._orders[source].row(position, epoch)
+        return shuffled(position, group.sizes[at], self._seed, _ITEMS, source, epoch)
 
     def _drawn_batch(self, number: int) -> Iterator[Pick]:
         """Batch ``number`` where datasets are drawn."""
@@ -172,7 +217,7 @@ class Mix:
             count = self._drawn.get(source, 0)
             self._drawn[source] = count + 1
             epoch, item = divmod(count * self._world + self._rank, size)
-            yield Pick(source, shuffled(item, size, self._seed, _ITEMS, source, epoch), epoch)
+            yield Pick(source, self._item(group, at, item, epoch), epoch)
 
 
 def by_length(lengths: Sequence[int], chunks: int) -> list[list[int]]:
@@ -203,13 +248,10 @@ def by_length(lengths: Sequence[int], chunks: int) -> list[list[int]]:
     return found
 
 
-def _chunk(
-    group: Group, key: tuple[int, ...], first: int, last: int, chunks: int, chunk: int
-) -> list[int]:
+def _chunk(group: Group, items: Sequence[int], chunks: int, chunk: int) -> list[int]:
     """Samples of one batch of a step, whose batches are grouped by length."""
-    items = _order(group.size, *key)[first:last]
     lengths = [0] * len(items) if group.lengths is None else group.lengths[items].tolist()
-    return [int(items[at]) for at in by_length(lengths, chunks)[chunk]]
+    return [items[at] for at in by_length(lengths, chunks)[chunk]]
 
 
 @lru_cache(maxsize=4)
