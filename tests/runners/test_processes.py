@@ -107,7 +107,7 @@ def test_an_item_that_kills_every_process_is_reported(tmp_path: Path) -> None:
 def test_a_process_that_takes_too_much_memory_is_ended() -> None:
     limits = ProcessLimits(attempts=1, memory_bytes=200_000_000)
     with Processes(1, limits) as pool:
-        got = list(pool(Hungry(), range(3), lost))  # type: ignore[arg-type]
+        got = list(pool(Hungry(), range(3), lost))
     assert got[0] == got[2] == 1
     assert "of 191 allowed" in str(got[1])
 

@@ -11,9 +11,10 @@ from tilewise.corpus.final_stage import form_folder
 from tilewise.corpus.licenses import usage
 from tilewise.corpus.pipeline import StageSummary
 from tilewise.corpus.plan import Run
+from tilewise.corpus.read_step import READ
 from tilewise.corpus.report_samples import samples
 from tilewise.corpus.stage_files import write_whole
-from tilewise.corpus.stages import FINAL, READ
+from tilewise.corpus.stages import FINAL
 from tilewise.corpus.stats import TOKENS
 from tilewise.corpus.thresholds import limits, off
 from tilewise.errors import DataError
@@ -142,7 +143,7 @@ def _off(run: Run) -> Iterator[str]:
 
 
 def _licences(last: StageSummary | None) -> Iterator[str]:
-    counts = last.counts.of.get("licence", {}) if last else {}
+    counts: Mapping[str, int] = last.counts.of.get("licence", {}) if last else {}
     yield "## Licences found"
     yield ""
     yield (
@@ -160,7 +161,7 @@ def _licences(last: StageSummary | None) -> Iterator[str]:
 
 
 def _counted(title: str, name: str, last: StageSummary | None) -> Iterator[str]:
-    counts = last.counts.of.get(name, {}) if last else {}
+    counts: Mapping[str, int] = last.counts.of.get(name, {}) if last else {}
     yield f"## {title}"
     yield ""
     for value, count in sorted(counts.items(), key=lambda x: (-x[1], x[0]))[:MOST_NAMES]:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tilewise.corpus.counts_file import load_counts, save_counts
 from tilewise.corpus.dedup import Duplicates, deduplicated, find_duplicates
-from tilewise.corpus.dedup_steps import Step
+from tilewise.corpus.dedup_steps import Step, read_documents
+from tilewise.corpus.lines import repeated_lines, without_repeated
 from tilewise.corpus.over import RunnerMap
 from tilewise.corpus.plan import Run
 from tilewise.corpus.settings import plain
-from tilewise.corpus.stage_files import StageFolder, Told, read_rows, sha256_of, write_whole
+from tilewise.corpus.stage_files import StageFolder, Told, sha256_of, write_whole
 from tilewise.corpus.steps import Outcome, ShardOutput, shard_key
 from tilewise.errors import DataError
-from tilewise.records import Dropped
+from tilewise.records import Document, Dropped
 from tilewise.runners.work import Runner
-from tilewise.shards.documents import from_row
 
 STAGE: Final = "dedup"
 BEFORE: Final = "prelim_text"
 WORK: Final = "work"
 FOUND: Final = "found.json"
 """What was found over all shards, in numbers."""
+
+LINES: Final = "lines.json"
+"""Where the counts of lines lie."""
 
 
 def find(run: Run, runner: Runner, told: Told) -> None:
@@ -32,32 +38,68 @@ def find(run: Run, runner: Runner, told: Told) -> None:
     said = {name: getattr(found, name) for name in ("documents", "candidates", "pairs")}
     said |= {"lost": dict(found.lost), "state_bytes": found.state_bytes}
     write_whole(run.folder(STAGE) / FOUND, json.dumps(said, indent=1).encode())
+    if run.cfg.lines is not None:
+        shards = [_decisions(run, shard) for shard in range(len(run.shards))]
+        lines = repeated_lines(
+            shards, work, run.cfg.lines, RunnerMap(runner), read=Kept(run), told=told
+        )
+        save_counts(run.folder(STAGE) / LINES, lines)
 
 
-def apply(run: Run, shard: int) -> list[Outcome]:
-    """Drop the duplicates of one shard.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Reads the documents of a shard that are no duplicates, given its file of decisions."""
 
-    Raises:
-        DataError: the decisions are missing, or do not fit the shard.
-    """
-    step = Step(run.folder(STAGE) / WORK, "decisions", "")
-    path = step.path("decisions", shard)
+    run: Run
+
+    def __call__(self, decisions: Path) -> Iterator[Document]:
+        """The documents, in order."""
+        shard = int(decisions.stem.rpartition("-")[2])
+        for verdict in _deduplicated(self.run, shard):
+            if not isinstance(verdict, Dropped):
+                yield verdict
+
+
+def open_dedup(run: Run) -> Callable[[int], list[Outcome]]:
+    """The work on one shard: duplicates go, then lines that their site repeats."""
+    cfg = run.cfg.lines
+    lines = None if cfg is None else load_counts(run.folder(STAGE) / LINES)
+
+    def work(shard: int) -> list[Outcome]:
+        settings = [plain(run.cfg.dedup), sha256_of(_decisions(run, shard))]
+        settings += [] if lines is None else [plain(cfg), lines.step.key]
+        key = shard_key(run, STAGE, shard, settings, BEFORE)
+        done = StageFolder(run.folder(STAGE)).believed(shard, key)
+        if done is not None:
+            return [Outcome(stage=STAGE, shard=shard, marker=done, was_done=True)]
+        with ShardOutput(run, STAGE, shard, key) as out:
+            for verdict in _deduplicated(run, shard):
+                if isinstance(verdict, Dropped):
+                    out.drop(verdict.document, verdict)
+                elif cfg is None or lines is None:
+                    out.keep(verdict, verdict)
+                else:
+                    out.keep(verdict, without_repeated(verdict, lines, cfg))
+            return [Outcome(stage=STAGE, shard=shard, marker=out.commit())]
+
+    return work
+
+
+def _deduplicated(run: Run, shard: int) -> Iterator[Document | Dropped]:
+    decisions = Duplicates(_step(run), 0, {}, 0, 0, 0).of(shard)
+    return deduplicated(read_documents(_parts(run)[shard]), decisions, run.cfg.dedup)
+
+
+def _decisions(run: Run, shard: int) -> Path:
+    """The file of what becomes of a shard's documents; raises DataError if it is not there."""
+    path = _step(run).path("decisions", shard)
     if not path.exists():
         raise DataError(f"{path} is missing; run tilewise corpus build again, which makes it anew.")
-    settings = [plain(run.cfg.dedup), sha256_of(path)]
-    key = shard_key(run, STAGE, shard, settings, BEFORE)
-    done = StageFolder(run.folder(STAGE)).believed(shard, key)
-    if done is not None:
-        return [Outcome(stage=STAGE, shard=shard, marker=done, was_done=True)]
-    decisions = Duplicates(step, 0, {}, 0, 0, 0).of(shard)
-    documents = (from_row(row) for row in read_rows(_parts(run)[shard]))
-    with ShardOutput(run, STAGE, shard, key) as out:
-        for verdict in deduplicated(documents, decisions, run.cfg.dedup):
-            if isinstance(verdict, Dropped):
-                out.drop(verdict.document, verdict)
-            else:
-                out.keep(verdict, verdict)
-        return [Outcome(stage=STAGE, shard=shard, marker=out.commit())]
+    return path
+
+
+def _step(run: Run) -> Step:
+    return Step(run.folder(STAGE) / WORK, "decisions", "")
 
 
 def _parts(run: Run) -> list[Path]:

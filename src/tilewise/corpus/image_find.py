@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,9 @@ from tilewise.corpus.ad_urls import ad_word
 from tilewise.corpus.addresses import checked_url
 from tilewise.corpus.dedup_counts import Counts, count_keys, key_of_text
 from tilewise.corpus.dedup_image_urls import ImageUrls
-from tilewise.corpus.dedup_steps import read_documents
-from tilewise.corpus.fetch import fetch_images
+from tilewise.corpus.dedup_steps import bounds, read_documents
+from tilewise.corpus.dedup_urls import domain_of
+from tilewise.corpus.fetch import fetch_images, led_to
 from tilewise.corpus.image_index import ImageIndex
 from tilewise.corpus.image_measure import measure_part
 from tilewise.corpus.image_store import ImagePart, put_archived
@@ -38,6 +40,9 @@ BEFORE: Final = "dedup"
 
 STORE: Final = "fetched"
 """The folder, in that of the run, with the bytes of images."""
+
+LED: Final = "fetched-led"
+"""The part of images that redirects led to."""
 
 GAP_BYTES: Final = 1 << 18
 """Bytes between two records that are read rather than sought past."""
@@ -121,13 +126,28 @@ class Fetch:
         """Do one part; what an earlier run was answered is not asked again."""
         cfg, store, name = self.run.cfg.fetch, self.run.root / STORE, f"fetched-{part:05}"
         assert cfg is not None, "fetching is switched on"
-        known = ImageIndex(store)
-        try:
+        with closing(ImageIndex(store)) as known:
             urls = (url for url in self.urls.of(part) if not ad_word(url, *_ads(self.run)))
-            counts = fetch_images(urls, store, name, cfg, skip=known.has)
-        finally:
-            known.close()
+            owns = partial(_owns, part=part, parts=self.urls.parts)
+            counts = fetch_images(urls, store, name, cfg, skip=known.has, owns=owns)
         return counts + measure_part(store, name, self.run.cfg.image)
+
+
+def fetch_led(run: Run) -> None:
+    """Ask for what redirects led to at hosts of other parts; those of all parts must be done."""
+    cfg, store = run.cfg.fetch, run.root / STORE
+    assert cfg is not None, "fetching is switched on"
+    with closing(ImageIndex(store)) as known:
+        rest = led_to(store, known.has)
+        if rest:
+            fetch_images(rest, store, LED, cfg, skip=known.has)
+            measure_part(store, LED, run.cfg.image)
+
+
+def _owns(url: str, part: int, parts: int) -> bool:
+    """Whether a URL's host is of a part, as ``ImageUrls`` has them."""
+    low, high = bounds(part, parts)
+    return low <= key_of_text(domain_of(url)) < high
 
 
 def _ads(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -6,17 +6,24 @@ documents go.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from tilewise.corpus.dedup_counts import Counts
+from tilewise.corpus.counts_file import load_counts, save_counts
 from tilewise.corpus.dedup_image_urls import distinct_image_urls
-from tilewise.corpus.dedup_steps import Step
 from tilewise.corpus.frequency import ImageCounts, image_frequency
-from tilewise.corpus.image_find import BEFORE, STAGE, STORE, Archived, Fetch, parts, wanted
+from tilewise.corpus.image_find import (
+    BEFORE,
+    STAGE,
+    STORE,
+    Archived,
+    Fetch,
+    fetch_led,
+    parts,
+    wanted,
+)
 from tilewise.corpus.image_index import KEYS, PARTS, ImageIndex, index_images
 from tilewise.corpus.images import drop_frequent, filter_images
 from tilewise.corpus.over import RunnerMap
@@ -30,10 +37,8 @@ from tilewise.corpus.stage_files import (
     key_of,
     read_rows,
     sha256_of,
-    write_whole,
 )
 from tilewise.corpus.steps import Outcome, ShardOutput, guarded, shard_key
-from tilewise.errors import DataError
 from tilewise.records import Document, Dropped
 from tilewise.runners.work import Runner
 from tilewise.shards.documents import from_row, to_row
@@ -56,12 +61,13 @@ def find(run: Run, runner: Runner, told: Told) -> None:
         urls = distinct_image_urls(parts(run), work, over, memory_bytes=memory, told=told)
         _mapped(over, Fetch(run, urls), urls.parts, "images of the web", told)
         index_images(store)
+        fetch_led(run)
+        index_images(store)
     stamp = key_of({name: sha256_of(store / name) for name in (KEYS, PARTS)})
     _mapped(over, Judged(run, stamp), len(run.shards), "images judged", told)
     judged = [judged_file(run, shard) for shard in range(len(run.shards))]
     counts = image_frequency(judged, work, over, memory_bytes=memory, told=told).counts
-    said = {"step": plain(counts.step), "parts": counts.parts}
-    write_whole(run.folder(STAGE) / COUNTS, json.dumps(said, indent=1).encode())
+    save_counts(run.folder(STAGE) / COUNTS, counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +108,12 @@ def judged_file(run: Run, shard: int) -> Path:
 
 def open_images(run: Run) -> Callable[[int], list[Outcome]]:
     """The work on one shard: images in too many documents go, then documents without any."""
-    try:
-        said = json.loads((run.folder(STAGE) / COUNTS).read_bytes())
-        step = Step(Path(said["step"]["work"]), said["step"]["name"], said["step"]["key"])
-    except (OSError, ValueError, KeyError) as err:
-        raise DataError(f"{run.folder(STAGE)}: counts of images are missing; build again.") from err
-    frequency = ImageCounts(Counts(step, said["parts"]))
+    counts = load_counts(run.folder(STAGE) / COUNTS)
+    frequency = ImageCounts(counts)
 
     def work(shard: int) -> list[Outcome]:
         judged = (StageFolder(run.folder(STAGE) / "judged").read_marker(shard) or {}).get("files")
-        settings = [plain(run.cfg.image), judged, step.key]
+        settings = [plain(run.cfg.image), judged, counts.step.key]
         key = shard_key(run, STAGE, shard, settings, BEFORE)
         done = StageFolder(run.folder(STAGE)).believed(shard, key)
         if done is not None:

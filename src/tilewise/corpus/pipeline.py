@@ -13,12 +13,11 @@ from typing import Any, Final, cast
 
 from tilewise.corpus.final_stage import write_indexes
 from tilewise.corpus.plan import Run
+from tilewise.corpus.read_step import EXTRACT, READ
 from tilewise.corpus.stage_files import StageFolder, Told, write_whole, writing
 from tilewise.corpus.stages import (
     BEFORE,
-    EXTRACT,
     FINAL,
-    READ,
     STAGES,
     ShardWork,
     count_shards,
@@ -207,7 +206,7 @@ def _summed(
     counts = total(tally_of(marker["counts"]) for marker in markers)
     before = read_summary(run, BEFORE[stage]) if stage in BEFORE else None
     names = ("documents",) if stage == EXTRACT else MEASURES
-    counts.check(f"stage {stage}", before and before.counts, names)
+    counts.check(f"stage {stage}", before.counts if before is not None else None, names)
     summary = StageSummary(
         stage=stage,
         shards=len(markers),

@@ -16,10 +16,11 @@ from tilewise.corpus.image_find import STORE
 from tilewise.corpus.image_index import ImageIndex
 from tilewise.corpus.pipeline import StageSummary, read_summary
 from tilewise.corpus.plan import Run
+from tilewise.corpus.read_step import READ
 from tilewise.corpus.report_charts import bar, histogram
 from tilewise.corpus.report_samples import ImageRoom, samples, shown
 from tilewise.corpus.stage_files import write_whole
-from tilewise.corpus.stages import FINAL, READ, STAGES
+from tilewise.corpus.stages import FINAL, STAGES
 from tilewise.corpus.stats import TOKENS, Sums
 from tilewise.corpus.thresholds import limits, off
 from tilewise.errors import DataError

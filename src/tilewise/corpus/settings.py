@@ -90,7 +90,7 @@ def with_values(cfg: T, values: Mapping[str, Any], prefix: str = "") -> T:
             made[name] = with_values(inner, value, f"{prefix}{name}.")
         else:
             made[name] = _fitted(hints[name], value, f"{prefix}{name}")
-    return cast(T, replace(cfg, **made))
+    return cast(T, replace(cast(Any, cfg), **made))
 
 
 def with_options(cfg: T, options: Sequence[str]) -> T:

@@ -80,13 +80,9 @@ def _detailed_text(run: Run) -> ShardWork:
     return _filter(run, DETAILED_TEXT, step, [cfg, run.cfg.scorers])
 
 
-def _dedup(run: Run) -> ShardWork:
-    return partial(dedup_stage.apply, run)
-
-
 _OPEN: Final[Mapping[str, Callable[[Run], ShardWork]]] = {
     PRELIM_TEXT: _prelim_text,
-    DEDUP: _dedup,
+    DEDUP: dedup_stage.open_dedup,
     IMAGE: image_stage.open_images,
     DETAILED_TEXT: _detailed_text,
     FINAL: final_stage.WriteGroup,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tilewise.corpus import filter_full, filter_text
+from tilewise.corpus import filter_full, filter_text, images
 from tilewise.corpus.config import CorpusConfig
-from tilewise.corpus.image_measure import ImageScorers, filters_off
+from tilewise.corpus.image_measure import filters_off
 from tilewise.corpus.scorers import from_files
 
 Limits = tuple[float | None, float | None]
@@ -19,13 +19,15 @@ def limits(cfg: CorpusConfig, stage: str) -> Mapping[str, Limits]:
         return filter_text.thresholds(cfg.prelim_text)
     if stage == filter_full.STAGE:
         return filter_full.thresholds(cfg.detailed_text)
+    if stage == images.STAGE:
+        return {"min_images": (cfg.image.min_images, None)}
     return {}
 
 
 def off(cfg: CorpusConfig) -> dict[str, str]:
     """Filters that were not applied, and why."""
     found = {f"prelim_text.{name}": "switched off" for name in sorted(cfg.prelim_text.off)}
-    found |= {f"image.{n}": why for n, why in filters_off(cfg.image, ImageScorers()).items()}
+    found |= {f"image.{n}": why for n, why in filters_off(cfg.image).items()}
     found |= {f"detailed_text.{name}": "switched off" for name in sorted(cfg.detailed_text.off)}
     found |= {f"scorers.{name}": "no scorer given" for name in from_files(cfg.scorers).off}
     if cfg.lines is None:

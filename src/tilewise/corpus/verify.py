@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from tilewise.corpus.pipeline import read_summary
 from tilewise.corpus.plan import Run
+from tilewise.corpus.read_step import EXTRACT
 from tilewise.corpus.stage_files import Marker, StageFolder, Told, read_lines
-from tilewise.corpus.stages import BEFORE, EXTRACT, STAGES, count_shards
+from tilewise.corpus.stages import BEFORE, STAGES, count_shards
 from tilewise.corpus.stats import MEASURES, Tally, tally_of, total
 from tilewise.errors import DataError
 
