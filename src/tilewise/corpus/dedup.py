@@ -20,7 +20,6 @@ from tilewise.corpus.dedup_facts import (
     FactsOfShard,
     Sharded,
     check_kind,
-    forget_open_files,
     id_text,
 )
 from tilewise.corpus.dedup_groups import group
@@ -161,7 +160,6 @@ def find_duplicates(
         DataError: a shard cannot be read, or a file in ``work`` is damaged.
         ConfigError: ``work`` cannot be written to, or holds signatures of another kind.
     """
-    forget_open_files()
     return _Run(tuple(shards), work, cfg or DedupConfig(), run, read, told).result()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,7 @@ from tilewise.corpus.dedup_steps import (
     Told,
     bounds,
     in_range,
+    keep_open,
     key_after,
     open_array,
     partitions,
@@ -86,11 +86,16 @@ class Counts:
             DataError: a file is damaged.
         """
         found = np.zeros(len(keys), np.int64)
-        for place, key in enumerate(keys):
-            counts = _opened(self.step.path("counts", (key * self.parts) >> 64))
-            row = int(np.searchsorted(counts["key"], np.uint64(key)))
-            if row < len(counts) and int(counts["key"][row]) == key:
-                found[place] = counts["count"][row]
+        asked = np.array(keys, np.uint64)
+        parts = np.array([(key * self.parts) >> 64 for key in keys], np.int64)
+        for part in np.unique(parts).tolist():
+            places = np.flatnonzero(parts == part)
+            counts = keep_open(self.step.path("counts", part))
+            rows = np.searchsorted(counts["key"], asked[places])
+            is_there = rows < len(counts)
+            places, rows = places[is_there], rows[is_there]
+            is_same = counts["key"][rows] == asked[places]
+            found[places[is_same]] = counts["count"][rows[is_same]]
         return found
 
 
@@ -117,7 +122,6 @@ def count_keys(
         least: keys in fewer documents are left out.
         memory_bytes: what a worker may hold.
     """
-    _opened.cache_clear()
     runs = Step(work, f"{name}-runs", key_after(settings))
     count = _CountsOfShard(tuple(shards), read, keys)
     stamps = [stamp(path) for path in shards]
@@ -133,11 +137,6 @@ def key_of_text(*parts: str) -> int:
     """64 bits of some texts."""
     data = "\0".join(parts).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
-
-
-@lru_cache(maxsize=512)
-def _opened(path: Path) -> Array:
-    return open_array(path)
 
 
 def _counted(keys: list[int]) -> Array:

@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewise.corpus.dedup_steps import Array, Made, Read, Step, open_array
+from tilewise.corpus.dedup_steps import Array, Made, Read, Step, keep_open
 from tilewise.corpus.dedup_urls import normal_url
 from tilewise.corpus.minhash import (
     METHOD,
@@ -118,7 +118,7 @@ class Sharded:
 
     def shard(self, part: int) -> Array:
         """The array of one shard; raises DataError where it is damaged."""
-        array = _opened(self.step.path(self.kind, part))
+        array = keep_open(self.step.path(self.kind, part))
         if len(array) != self.sizes[part]:
             raise DataError(
                 f"{self.step.path(self.kind, part)} has {len(array):,} rows and its shard "
@@ -141,16 +141,6 @@ class Sharded:
 
     def __getstate__(self) -> dict[str, object]:
         return {"step": self.step, "kind": self.kind, "sizes": self.sizes}
-
-
-@lru_cache(maxsize=512)
-def _opened(path: Path) -> Array:
-    return open_array(path)
-
-
-def forget_open_files() -> None:
-    """Let go of mapped files, which may be made anew."""
-    _opened.cache_clear()
 
 
 def best_first(facts: Array) -> NDArray[np.intp]:

@@ -24,7 +24,7 @@ BAND: Final = np.dtype([("hash", "<u8"), ("document", "<i8")])
 PAIR: Final = np.dtype([("one", "<i8"), ("other", "<i8")])
 """Two documents, the smaller number first; 16 bytes."""
 
-_CHUNK: Final = 1 << 15  # pairs whose signatures are held at a time
+_CHUNK: Final = 1 << 15  # pairs, or documents, whose signatures are held at a time
 _MOST_MODELS: Final = 64
 _MOST_LINKS: Final = 4
 
@@ -75,22 +75,21 @@ class PairsOfRange:
         rows = rows[np.lexsort((rows["document"], rows["hash"]))]
         kept = [np.empty(0, PAIR)]
         for starts, size in _buckets(rows["hash"]):
-            members = rows["document"][starts[:, None] + np.arange(size)]
             if size > self.bucket:
-                kept += [self._large(bucket) for bucket in members]
-            else:
-                kept.append(self._alike(_all_pairs(members)))
+                each = (rows["document"][start : start + size] for start in starts)
+                kept += [self._large(members) for members in each]
+                continue
+            at_once = max(1, 2 * _CHUNK // (size * (size - 1)))
+            for first in range(0, len(starts), at_once):
+                places = starts[first : first + at_once, None] + np.arange(size)
+                kept.append(self._alike(_all_pairs(rows["document"][places])))
         return Made({"pairs": unique_pairs(np.concatenate(kept))})
 
     def _alike(self, pairs: Array) -> Array:
         """Pairs whose signatures have ``least`` values in common."""
         pairs = unique_pairs(pairs)
-        kept = [np.empty(0, PAIR)]
-        for start in range(0, len(pairs), _CHUNK):
-            chunk = pairs[start : start + _CHUNK]
-            equal = self.signatures.take(chunk["one"]) == self.signatures.take(chunk["other"])
-            kept.append(chunk[np.count_nonzero(equal, axis=1) >= self.least])
-        return np.concatenate(kept)
+        equal = self.signatures.take(pairs["one"]) == self.signatures.take(pairs["other"])
+        return pairs[np.count_nonzero(equal, axis=1) >= self.least]
 
     def _large(self, members: NDArray[np.int64]) -> Array:
         """Pairs of a large bucket."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -180,6 +181,20 @@ def open_array(path: Path) -> Array:
     except (OSError, EOFError) as err:
         raise DataError(f"{path} cannot be read ({err}); {AGAIN}") from err
     return array
+
+
+def keep_open(path: Path) -> Array:
+    """As ``open_array``, kept open until the file is another; raises DataError as it does."""
+    try:
+        found = path.stat()
+    except OSError as err:
+        raise DataError(f"{path} cannot be read ({err.strerror}); {AGAIN}") from err
+    return _kept(path, (found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=512)
+def _kept(path: Path, stamp: tuple[int, ...]) -> Array:
+    return open_array(path)
 
 
 def _loaded(path: Path) -> Array:

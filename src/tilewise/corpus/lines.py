@@ -88,7 +88,7 @@ def without_repeated(document: Document, counts: Counts, cfg: LinesConfig) -> Do
 
     The score ``repeated_lines`` is the share of its lines that went.
     """
-    domain = domain_of(document.url)
+    repeated = _repeated(document, counts, cfg)
     blocks: list[Block] = []
     total = removed = 0
     for block in document.blocks:
@@ -96,7 +96,7 @@ def without_repeated(document: Document, counts: Counts, cfg: LinesConfig) -> Do
             blocks.append(block)
             continue
         lines = block.text.split("\n")
-        kept = [line for line in lines if not _is_repeated(line, domain, counts, cfg)]
+        kept = [line for line in lines if _plain(line) not in repeated]
         total, removed = total + len(lines), removed + len(lines) - len(kept)
         if len(kept) == len(lines):
             blocks.append(block)
@@ -106,13 +106,18 @@ def without_repeated(document: Document, counts: Counts, cfg: LinesConfig) -> Do
     return replace(document, blocks=tuple(blocks), scores=scores)
 
 
-def _is_repeated(line: str, domain: str, counts: Counts, cfg: LinesConfig) -> bool:
-    plain = _plain(line)
-    if not plain or len(plain) < cfg.min_characters:
-        return False
-    if domain and int(counts([key_of_text(domain, plain)])[0]) > cfg.most:
-        return True
-    return cfg.across is not None and int(counts([key_of_text("", plain)])[0]) >= cfg.across
+def _repeated(document: Document, counts: Counts, cfg: LinesConfig) -> set[str]:
+    """The lines of a document, as they are compared, that are to go."""
+    domain = domain_of(document.url)
+    lines = sorted(line for line in set(_lines(document)) if len(line) >= cfg.min_characters)
+    found = set()
+    if domain:
+        seen = counts([key_of_text(domain, line) for line in lines])
+        found.update(line for line, count in zip(lines, seen, strict=True) if count > cfg.most)
+    if cfg.across is not None:
+        seen = counts([key_of_text("", line) for line in lines])
+        found.update(line for line, count in zip(lines, seen, strict=True) if count >= cfg.across)
+    return found
 
 
 def _keys(document: Document, cfg: LinesConfig) -> Iterable[int]:
