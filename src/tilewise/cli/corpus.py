@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from tilewise.cli.corpus_review import review, rules
 from tilewise.cli.files import shown
 from tilewise.cli.progress import ProgressLine
 from tilewise.errors import ConfigError
@@ -319,3 +320,7 @@ def config(
 
     cfg = _config(config_file, profile_name, changes, fetch, contact)
     click.echo(json.dumps(plain(cfg), indent=1, ensure_ascii=False))
+
+
+corpus.add_command(review)
+corpus.add_command(rules)
