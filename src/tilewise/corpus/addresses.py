@@ -25,7 +25,9 @@ _LOCAL_NAMES = ("localhost", "localdomain", "local", "internal", "home.arpa", "o
 
 
 def checked_url(url: str, *, allow_private: bool = False) -> str:
-    """An address in its one form: scheme and host in small letters, no fragment, ASCII.
+    """An address in its one form: small letters in scheme and host, ASCII, no fragment.
+
+    A port that the scheme means anyhow goes, and a dot at the end of the host.
 
     Raises:
         RefusedError: not http or https, or a host that is told to be private by its name or
@@ -46,12 +48,14 @@ def checked_parts(url: str, *, allow_private: bool = False) -> SplitResult:
         is_local = any(host == name or host.endswith(f".{name}") for name in _LOCAL_NAMES)
         if is_local or (number is not None and not is_public(number)):
             raise RefusedError(f"{shortened(url)} is of this machine or of a private network.")
-    return parts
+    name = f"[{host}]" if ":" in host else host
+    is_usual = port_of(parts) == (443 if parts.scheme == "https" else 80)
+    return parts._replace(netloc=name if is_usual else f"{name}:{port_of(parts)}")
 
 
 def host_of(parts: SplitResult) -> str:
-    """The host and port of an address: what limits and robots.txt belong to."""
-    host = (parts.hostname or "").rstrip(".")
+    """Scheme, host and port of a checked address: what limits and robots.txt belong to."""
+    host = parts.hostname or ""
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port_of(parts)}"
 
 

@@ -29,6 +29,7 @@ OTHER_IMAGES: Final = frozenset(
 """Kinds that are images, and not decoded here."""
 
 _PROGRAM: Final = Path(__file__).with_name("image_program.py")
+_START_S: Final = 60.0
 _BATCH: Final = 32
 _BATCH_BYTES: Final = 32 << 20
 
@@ -87,12 +88,12 @@ class ImageMeter:
             raise MissingExtraError(
                 "hashes of images need imagehash; install it with: pip install 'tilewise[corpus]'."
             )
-        allowed = Limits(
-            cpu_s=self.limits.cpu_s,
-            wall_s=self.limits.wall_s,
-            memory_bytes=self.limits.memory_bytes,
+        memory_bytes = self.limits.memory_bytes
+        self._starting = Limits(cpu_s=_START_S, memory_bytes=memory_bytes)
+        self._allowed = Limits(
+            cpu_s=self.limits.cpu_s, wall_s=self.limits.wall_s, memory_bytes=memory_bytes
         )
-        self._decoder = Decoder("images", "its decoder", allowed, _PROGRAM)
+        self._decoder = Decoder("images", "its decoder", self._starting, _PROGRAM)
 
     def measure(self, images: Sequence[bytes]) -> list[Facts]:
         """Facts of images in memory, in their order."""
@@ -133,11 +134,27 @@ class ImageMeter:
         """End the process."""
         self._decoder.end()
 
+    def _start(self, document: Document) -> None:
+        """See that the process runs and has the document; not on the time of any image."""
+        self._decoder.limits = self._starting
+        for is_last in (False, True):
+            try:
+                self._decoder.ask(document, "ready")
+                break
+            except LostError as err:  # it may have ended since it was asked last
+                if is_last:
+                    raise ConfigError(
+                        f"the process that decodes images {str(err).removeprefix('makes ')} at its "
+                        f"start; memory_bytes is {self.limits.memory_bytes}, give more."
+                    ) from err
+        self._decoder.limits = self._allowed
+
     def _asked(
         self, document: Document, places: list[tuple[int, int]], side: int
     ) -> list[tuple[Facts, Pixels | None]]:
         """One request; where it is lost, one for each image."""
         limits = {"max_pixels": self.limits.max_pixels, "max_side": self.limits.max_side}
+        self._start(document)
         try:
             if not side:
                 found = self._decoder.ask(document, "measure", places=places, limits=limits)

@@ -110,9 +110,9 @@ class ImageIndex:
             found = self._best(at)
             if found is None:
                 return Fetched(url=url, reason="image_unavailable", detail="not in the archive")
-            row, name, facts_at = found
+            row, number, facts_at = found
             if "to" not in row:
-                return self._fetched(url, at, row, name, facts_at)
+                return self._fetched(url, at, row, number, facts_at)
             at = row["to"]
             if at in seen:
                 return Fetched(url=url, reason="image_unavailable", detail="redirect loop")
@@ -121,15 +121,13 @@ class ImageIndex:
 
     def data(self, url: str) -> bytes | None:
         """The bytes of an image, None where there are none."""
-        fetched = self.lookup(url)
-        if fetched.reason or fetched.facts is None:
+        if not self.lookup(url).sha256:
             return None
         found = self._best(checked_url(url, allow_private=self._allow_private))
         while found is not None and "to" in found[0]:
             found = self._best(found[0]["to"])
         assert found is not None  # the lookup has gone the same way
-        row, name, _ = found
-        number = self._names.index(name)
+        row, number, _ = found
         return os.pread(self._file(number, "bytes"), row["size"], row["offset"])
 
     def has(self, url: str) -> bool:
@@ -145,27 +143,27 @@ class ImageIndex:
             os.close(file)
         self._files.clear()
 
-    def _fetched(self, url: str, at: str, row: Row, name: str, facts_at: int) -> Fetched:
+    def _fetched(self, url: str, at: str, row: Row, number: int, facts_at: int) -> Fetched:
         if "reason" in row:
             return Fetched(url=url, reason=row["reason"], detail=row["detail"])
-        if name.startswith(ARCHIVED):
+        if self._names[number].startswith(ARCHIVED):
             rules = self._rules(host_of(checked_parts(at, allow_private=True)))
             if rules is not None and not rules.allows(at):
                 return Fetched(url=url, reason="image_robots", detail="robots.txt in the archive")
         known = Fetched(url=url, size_bytes=row["size"], sha256=row["sha256"])
         if facts_at == _NO_FACTS:
             return replace(known, reason="image_decode", detail="it was not measured")
-        facts = facts_of(self._row(self._names.index(name), "facts", facts_at))
+        facts = facts_of(self._row(number, "facts", facts_at))
         return replace(known, facts=facts)
 
-    def _best(self, url: str) -> tuple[Row, str, int] | None:
+    def _best(self, url: str) -> tuple[Row, int, int] | None:
         """Of all rows about an address: with bytes, from the archive, captured last."""
-        found = [
-            (row, self._names[part], facts)
-            for row, part, facts in self._found(url)
-            if row["url"] == url
-        ]
-        return max(found, key=_worth, default=None)
+        found = [one for one in self._found(url) if one[0]["url"] == url]
+        return max(found, key=self._worth, default=None)
+
+    def _worth(self, found: tuple[Row, int, int]) -> tuple[bool, bool, str]:
+        row, number, _ = found
+        return "sha256" in row, self._names[number].startswith(ARCHIVED), row["captured"]
 
     def _found(self, url: str) -> Iterator[tuple[Row, int, int]]:
         high, low = _hash(url)
@@ -200,11 +198,6 @@ class ImageIndex:
 
 
 _MOST_OPEN: Final = 256
-
-
-def _worth(found: tuple[Row, str, int]) -> tuple[bool, bool, str]:
-    row, name, _ = found
-    return "sha256" in row, name.startswith(ARCHIVED), row["captured"]
 
 
 def _table(folder: Path, name: str, number: int) -> tuple[NDArray[np.void], dict[str, Row]]:

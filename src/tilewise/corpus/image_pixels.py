@@ -32,9 +32,11 @@ class Images:
 
     def __init__(self) -> None:
         self._files: dict[int, int] = {}
+        _hashes(Image.new("L", (32, 32)))  # loads what hashing needs, before limits of time hold
         self.errors: tuple[type[Exception], ...] = ()
         self.ways: dict[str, Callable[..., Any]] = {
             "open": self._open,
+            "ready": self._ready,
             "measure": self._measure,
             "measure_and_draw": self._measure_and_draw,
             "close": self._close,
@@ -42,6 +44,9 @@ class Images:
 
     def _open(self, descriptor: int, document: int) -> None:
         self._files[document] = os.dup(descriptor)
+
+    def _ready(self, document: int) -> None:
+        """Nothing: by this the process has started and the document is open."""
 
     def _close(self, document: int) -> None:
         os.close(self._files.pop(document))
