@@ -9,6 +9,7 @@ import pytest
 from tilewise.synth.blocks import Pen, Style
 from tilewise.synth.charts import chart
 from tilewise.synth.facts import Facts
+from tilewise.synth.pages import make_page
 from tilewise.synth.sheet import Sheet
 
 STYLE = Style(
@@ -25,3 +26,25 @@ def test_nothing_that_a_chart_draws_lies_below_the_pen(width: int) -> None:
         glyphs = sheet.glyphs()
         if len(glyphs):
             assert float((glyphs.y + 0.3 * glyphs.height).max()) < pen.y, seed
+
+
+def test_a_spreadsheet_s_chart_draws_a_column_of_its_table() -> None:
+    drawn = 0
+    for seed in range(40):
+        made = make_page(Random(seed), layouts=("sheet",), max_tiles=9)
+        bars = [p for p in made.facts.pairs if p.is_chart]
+        table = made.facts.tables[0] if made.facts.tables else None
+        if table is None or not bars:
+            continue
+        rows = table.rows[: len(bars)]  # a narrow column may cut a name after a word
+        assert all(bar.label.startswith(row) for bar, row in zip(bars, rows, strict=True))
+        code = made.sheet.glyphs().code
+        said = ["".join(map(chr, code[b.value.start : b.value.stop])) for b in bars]
+        cells = table.cells[: len(bars)]
+        columns = [
+            ["".join(map(chr, code[run.start : run.stop])) for run in column]
+            for column in zip(*cells, strict=True)
+        ]
+        assert said in columns
+        drawn += 1
+    assert drawn > 10

@@ -8,7 +8,7 @@ from typing import Final
 
 from tilewise.synth import words
 from tilewise.synth.blocks import Pen, Style, fit, fresh
-from tilewise.synth.facts import Pair, Series
+from tilewise.synth.facts import Figures, Pair, Series
 from tilewise.synth.fonts import Split, advance
 from tilewise.synth.sheet import Colour, Run
 
@@ -47,7 +47,14 @@ def chart(pen: Pen, style: Style) -> None:
 
 
 def _series(pen: Pen, most: int) -> tuple[str, list[str], list[float], list[str]]:
-    """Noun, labels, numbers and the numbers as printed; numbers all differ."""
+    """Noun, labels, numbers and the numbers as printed, of a table above or new ones."""
+    made, pen.facts.tabled = pen.facts.tabled or figures(pen, most), None
+    made = made.first(max(2, most))
+    return made.noun, list(made.labels), list(made.numbers), list(made.shown)
+
+
+def figures(pen: Pen, most: int) -> Figures:
+    """Two to ``most`` labelled numbers that all differ."""
     rng = pen.rng
     count = max(2, min(most, rng.randint(3, 8)))
     noun = rng.choice([*NOUNS, *INVENTED])
@@ -76,8 +83,8 @@ def _series(pen: Pen, most: int) -> tuple[str, list[str], list[float], list[str]
     printed = list(texts)[: len(labels)]
     unit = rng.choice(("", "", "", "%", "k", " t", " kg", "$")) if rng.random() < 0.5 else ""
     shown = [f"${p}" if unit == "$" else p + unit for p in printed]
-    labels = labels[: len(shown)]
-    return noun, labels, [texts[p] for p in printed], shown
+    numbers = tuple(texts[p] for p in printed)
+    return Figures(noun, tuple(labels[: len(shown)]), numbers, tuple(shown))
 
 
 def _invented(pen: Pen, count: int) -> list[str]:

@@ -58,12 +58,27 @@ class Series:
     values: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Numbers of a chart before it is drawn: ``shown`` is how ``numbers`` are printed."""
+
+    noun: str
+    labels: tuple[str, ...]
+    numbers: tuple[float, ...]
+    shown: tuple[str, ...]
+
+    def first(self, count: int) -> Figures:
+        """The first of them."""
+        return Figures(self.noun, self.labels[:count], self.numbers[:count], self.shown[:count])
+
+
 @dataclass(slots=True)
 class Facts:
     """Everything a page states, collected while it is set.
 
     ``is_single_flow``: one column, so that its lines can be counted. ``has_one_order``: people
-    would agree in which order to read it.
+    would agree in which order to read it. ``tabled``: figures that a table above shows, for the
+    next chart to draw.
     """
 
     title: Run | None = None
@@ -75,3 +90,4 @@ class Facts:
     is_single_flow: bool = True
     has_one_order: bool = True
     used: set[str] = field(default_factory=set)
+    tabled: Figures | None = None

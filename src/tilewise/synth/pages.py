@@ -9,12 +9,12 @@ from typing import Final
 
 from tilewise.synth import words
 from tilewise.synth.blocks import Pen, Style, heading, paragraph, title
-from tilewise.synth.charts import chart
+from tilewise.synth.charts import chart, figures
 from tilewise.synth.facts import Facts
 from tilewise.synth.fonts import Split, advance, faces, pick_face
 from tilewise.synth.pairs import pairs
 from tilewise.synth.sheet import Colour, Run, Sheet
-from tilewise.synth.tables import table
+from tilewise.synth.tables import charted_table, table
 
 Block = Callable[[Pen, Style], None]
 
@@ -160,6 +160,14 @@ def _charts(pen: Pen, style: Style) -> None:
     return _fill(pen, style, (table, chart, chart, paragraph, pairs), 4)
 
 
+def _sheet(pen: Pen, style: Style) -> None:
+    """A spreadsheet: a table and the chart of one of its columns, the same words in both."""
+    _maybe_title(pen, style)
+    charted_table(pen, style, figures(pen, min(8, pen.room(style) // 3)))
+    chart(pen, style)
+    _fill(pen, style, (pairs, paragraph), 2)
+
+
 def _columns(pen: Pen, style: Style) -> None:
     """Running text in columns side by side, each read to its end before the next."""
     rng = pen.rng
@@ -246,6 +254,7 @@ LAYOUTS: Final[dict[str, Block]] = {
     "form": _form,
     "tables": _tables,
     "charts": _charts,
+    "sheet": _sheet,
     "columns": _columns,
     "poster": _poster,
     "screenshot": _screenshot,

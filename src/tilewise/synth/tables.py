@@ -8,7 +8,7 @@ from typing import Final
 
 from tilewise.synth import words
 from tilewise.synth.blocks import Pen, Style, fit, fresh
-from tilewise.synth.facts import Table
+from tilewise.synth.facts import Figures, Table
 from tilewise.synth.fonts import Split, advance
 from tilewise.synth.sheet import Run
 
@@ -17,16 +17,31 @@ CELL_MAKERS: Final = (words.number, words.number, words.amount, words.code, word
 
 def table(pen: Pen, style: Style) -> None:
     """A table with a head row and row names; ruled, striped or plain."""
+    _table(pen, style, None)
+
+
+def charted_table(pen: Pen, style: Style, figures: Figures) -> None:
+    """A table of which one column holds figures for a chart, as a spreadsheet has it."""
+    if _table(pen, style, figures):
+        pen.facts.tabled = figures
+
+
+def _table(pen: Pen, style: Style, figures: Figures | None) -> bool:
+    """Set a table, with figures in one column if given; False where there is no room."""
     rng = pen.rng
     count = min(rng.randint(2, 6), max(2, int(pen.width / (style.size * 6))))
     most = pen.room(style) - 2
-    if most < 2:
-        return
+    if most < (len(figures.labels) if figures else 2):
+        return False
     names = [
         fresh(pen, lambda r, s: r.choice(words.HEADS)),
         *(fresh(pen, _column) for _ in range(count - 1)),
     ]
-    rows = [fresh(pen, _row_name) for _ in range(min(most, rng.randint(2, 12)))]
+    rows = (
+        list(figures.labels)
+        if figures
+        else [fresh(pen, _row_name) for _ in range(min(most, rng.randint(2, 12)))]
+    )
     weights = [rng.uniform(1.2, 2.2), *(rng.uniform(0.8, 1.4) for _ in names[1:])]
     xs = [pen.left + pen.width * sum(weights[:i]) / sum(weights) for i in range(count + 1)]
     names = [
@@ -39,8 +54,12 @@ def table(pen: Pen, style: Style) -> None:
             _cell(pen, makers[i], style, xs[i + 1] - xs[i] - style.size * 0.8)
             for i in range(1, count)
         ]
+    if figures:
+        at = rng.randint(1, count - 1)
+        for row, shown in zip(grid, figures.shown, strict=True):
+            row[at] = fit(shown, style.face, style.size, xs[at + 1] - xs[at] - style.size * 0.8)
     if len({n.lower() for n in names}) < count or len({r[0].lower() for r in grid}) < len(rows):
-        return
+        return False
     runs = _set_table(pen, style, xs, [names, *grid])
     pen.facts.tables.append(
         Table(
@@ -51,6 +70,7 @@ def table(pen: Pen, style: Style) -> None:
         )
     )
     pen.y += style.pitch * rng.uniform(0.4, 1.2)
+    return True
 
 
 def _column(rng: Random, split: Split) -> str:

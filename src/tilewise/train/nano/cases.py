@@ -80,7 +80,7 @@ def oracle_cases(
     rng = Random(seed)
     while True:
         page_rng = Random(rng.randrange(2**60))
-        layouts = ("charts",) if page_rng.random() < 0.2 else ()
+        layouts = ("charts", "sheet") if page_rng.random() < 0.2 else ()
         made = make_page(page_rng, split, max_tiles=most_tiles, layouts=layouts)
         if len(made.sheet) < 20:
             continue

@@ -41,7 +41,7 @@ def rendered_cases(
     rng = Random(seed)
     while True:
         page_rng = Random(rng.randrange(2**60))
-        layouts = ("charts",) if page_rng.random() < 0.15 else ()
+        layouts = ("charts", "sheet") if page_rng.random() < 0.15 else ()
         made = make_page(page_rng, split, max_tiles=most_tiles, layouts=layouts)
         if len(made.sheet) < 20:
             continue
