@@ -139,3 +139,29 @@ def test_a_file_that_is_cut_short_is_told(form: Form, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="no whole"):
             list(read_documents(tmp_path))
     assert ENDINGS[form] == path.suffix[1:]
+
+
+def test_the_columns_are_those_of_the_release_with_ours_behind_them(tmp_path: Path) -> None:
+    import pyarrow.parquet
+
+    write_documents(DOCUMENTS, tmp_path, cfg=SMALL)
+    file = pyarrow.parquet.ParquetFile(tmp_path / "part-00000.parquet")
+    said = [f"{field.name}: {field.type}".replace("element", "item") for field in file.schema_arrow]
+    assert said[:4] == [
+        "general_metadata: struct<domain: list<item: string>, fluency_prob: double, id: string, "
+        "non_advertisement_prob: double, politics_prob: double, porn_prob: double, "
+        "toxic_prob: double, url: string>",
+        "images: list<item: string>",
+        "texts: list<item: string>",
+        "metadata: list<item: struct<aesthetic_prob: double, bytes: int64, d_hash: string, "
+        "d_hash_dup_count: int64, height: int64, img_url_sha: string, p_hash: string, "
+        "p_hash_dup_count: int64, unsafe_prob: double, width: int64>>",
+    ]
+    assert set(file.schema_arrow.names[4:]) >= {
+        "valid_image", "doc_id", "warc_file", "warc_offset", "capture_date", "lang", "lang_score",
+        "license", "block_kind", "stage_scores", "filters_version",
+    }  # fmt: skip
+    for number in range(file.metadata.num_row_groups):
+        assert file.read_row_group(number).nbytes <= SMALL.group_bytes
+    assert file.metadata.num_row_groups > 2
+    assert file.read().column("filters_version").unique().to_pylist() == ["v1"]

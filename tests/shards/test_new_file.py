@@ -51,8 +51,8 @@ def test_no_room_is_one_sentence_and_leaves_nothing(tmp_path: Path, form: str) -
         "from tilewise.errors import DataError\n"
         "from tilewise.shards.document_files import ShardsConfig, write_documents\n"
         "import random\n"
-        "docs = (document(random.getrandbits(50), 3) for n in range(3000))\n"
-        "cfg = ShardsConfig(group_bytes=50_000)\n"
+        "docs = (document(random.getrandbits(50), 3) for n in range(400))\n"
+        "cfg = ShardsConfig(group_bytes=20_000)\n"
         "try:\n"
         "    write_documents(docs, Path(sys.argv[1]), form=sys.argv[2], cfg=cfg)\n"
         "except DataError as err:\n"
@@ -61,7 +61,7 @@ def test_no_room_is_one_sentence_and_leaves_nothing(tmp_path: Path, form: str) -
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, str(tmp_path), form],

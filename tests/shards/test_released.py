@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.shards import documents as making
 from tilewise.errors import DataError
@@ -112,11 +113,37 @@ def test_a_released_row_is_read_also_where_objects_are_json_texts(texts: tuple[s
         ({"texts": None}, "both needed"),
         ({"texts": [3, None, None]}, "place 0 holds no text"),
         ({"stage_scores": [{"value": 3}]}, "another form"),
+        ({"stage_scores": [{"name": "a", "value": "b"}]}, "a score is 'b'"),
+        ({"metadata": [None, {"width": "wide"}, {}]}, "width is 'wide'"),
+        ({"metadata": [None, {"p_hash": 3}, {}]}, "p_hash is 3"),
+        ({"lang_score": True}, "lang_score is True"),
+        ({"block_level": [1, None, 2]}, "block_level is null"),
     ],
 )
 def test_a_row_that_breaks_the_form_is_told(change: dict[str, Any], said: str) -> None:
     with pytest.raises(BadError, match=said):
         from_released(OTHER | change)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+
+
+@given(making.documents, st.data())
+def test_a_row_with_anything_in_a_column_is_read_or_told(
+    document: Document, data: st.DataObject
+) -> None:
+    row = to_released(document)
+    for name in data.draw(st.lists(st.sampled_from(sorted(row)), max_size=3)):
+        row[name] = data.draw(anything)
+    try:
+        found = from_released(row)
+    except BadError:
+        return
+    check(json.loads(json.dumps(to_released(found))))
 
 
 def test_a_block_of_both_text_and_image_is_told() -> None:

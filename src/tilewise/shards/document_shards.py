@@ -122,7 +122,7 @@ class Shards:
         if isinstance(rows, TarRows):
             images = rows.files(within, row)
         else:
-            images = tuple(self._file(url) for url in row.get("images") or () if url is not None)
+            images = tuple(self._file(url) for url in _urls(row))
         return Stored(row, self.where(place), images)
 
     def place(self, number: int) -> Place:
@@ -144,9 +144,7 @@ class Shards:
         """Names a place for messages."""
         return f"{self.index.path(place.shard)}: row {place.row + 1}"
 
-    def _file(self, url: object) -> ImageRef:
-        if not isinstance(url, str):
-            raise BadError("unreadable record", "an image is no address")
+    def _file(self, url: str) -> ImageRef:
         return ImageRef(name=url, path=self._images.find(url))
 
     def _rows(self, group: int) -> Rows:
@@ -164,6 +162,15 @@ class Shards:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": None, "_kept": OrderedDict()}
+
+
+def _urls(row: Mapping[str, Any]) -> list[str]:
+    """Addresses of a row's images in order; raises BadError."""
+    found = row.get("images")
+    urls = [url for url in found if url is not None] if isinstance(found, list) else []
+    if not all(isinstance(url, str) for url in urls):
+        raise BadError("unreadable record", "an image is no address")
+    return urls
 
 
 def opened(index: Index, number: int, columns: Sequence[str] | None = None) -> Groups:

@@ -32,6 +32,8 @@ PROBABILITIES: Final = {
 }
 """Scores of ``general_metadata``, and what they may be called in ``Document.scores``."""
 
+_NUMBER: Final = (int, float)
+_IMAGE_TEXTS: Final = ("d_hash", "p_hash")
 _IMAGE_FIELDS: Final = {
     "aesthetic_prob": "aesthetic",
     "bytes": "size_bytes",
@@ -113,9 +115,9 @@ def from_released(row: object) -> Document:
             title=_text(row, "title"),
             captured=_text(row, "capture_date"),
             archive=_text(row, "warc_file"),
-            offset=row.get("warc_offset") or 0,
+            offset=_is(row.get("warc_offset"), int, "warc_offset") or 0,
             lang=_text(row, "lang"),
-            lang_score=row.get("lang_score"),
+            lang_score=_is(row.get("lang_score"), _NUMBER, "lang_score"),
             license="unknown" if row.get("license") is None else _text(row, "license"),
             license_source=_text(row, "license_source"),
             scores=_scores(row, general),
@@ -232,8 +234,10 @@ def _blocks(row: Mapping[str, Any]) -> list[Block]:
     told = row.get("metadata") or [None if url is None else {} for url in images]
     blocks, shown = [], 0
     for url, text, kind, level, known in zip(images, texts, kinds, levels, told, strict=True):
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise ValueError(f"{kind!r:.40} is no kind of a block")
+        if _is(level, int, "block_level") is None:
+            raise TypeError("block_level is null")
         if url is None:
             blocks.append(Block(kind=kind, text=text, level=level))
         else:
@@ -247,12 +251,16 @@ def _image(row: Mapping[str, Any], shown: int, url: str, told: Mapping[str, Any]
     dropped = _at(row, "image_dropped", shown)
     if dropped is None and _at(row, "valid_image", shown) is False:
         dropped = NOT_VALID
+    known = {
+        own: _is(told.get(released), str if released in _IMAGE_TEXTS else _NUMBER, released)
+        for released, own in _IMAGE_FIELDS.items()
+    }
     return WebImage(
         url=url,
-        alt=_at(row, "image_alt", shown) or "",
-        caption=_at(row, "image_caption", shown) or "",
-        dropped=dropped,
-        **{own: told.get(released) for released, own in _IMAGE_FIELDS.items()},
+        alt=_is(_at(row, "image_alt", shown), str, "image_alt") or "",
+        caption=_is(_at(row, "image_caption", shown), str, "image_caption") or "",
+        dropped=_is(dropped, str, "image_dropped"),
+        **known,
     )
 
 
@@ -264,9 +272,20 @@ def _at(row: Mapping[str, Any], name: str, place: int) -> Any:
 def _scores(row: Mapping[str, Any], general: Mapping[str, Any]) -> dict[str, float | None]:
     """Scores by name; a row of other origin has those of ``general_metadata`` alone."""
     own = row.get("stage_scores")
-    if own is not None:
-        return {item["name"]: item["value"] for item in own}
-    return {name: general[name] for name in PROBABILITIES if general.get(name) is not None}
+    if own is None:
+        told = [(name, general.get(name)) for name in PROBABILITIES]
+        return {name: _is(value, _NUMBER, name) for name, value in told if value is not None}
+    return {
+        _is(item["name"], str, "a score's name"): _is(item["value"], _NUMBER, "a score")
+        for item in own
+    }
+
+
+def _is(value: Any, kind: Any, name: str) -> Any:
+    """A value of a type, or None; raises TypeError."""
+    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+        raise TypeError(f"{name} is {value!r:.40}")
+    return value
 
 
 def _list(row: Mapping[str, Any], name: str) -> Sequence[Any] | None:
