@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
 
@@ -103,7 +103,7 @@ _CONFIG: Final = (
     default=4.0,
     show_default=True,
     metavar="GIB",
-    help="What a local process may take before it is ended and its shard done again.",
+    help="What a process may take; locally, one that takes more is ended.",
 )
 @click.option("--restart", is_flag=True, help="Forget what the folder holds of another run.")
 @_PROGRESS
@@ -184,6 +184,9 @@ def _runners(
 ) -> Iterator[Runners]:
     """The runner of each stage."""
     counts = _workers(workers)
+    from tilewise.runners.processes import Processes, ProcessLimits
+
+    limits = ProcessLimits(memory_bytes=int(memory_gib * 2**30))
     if kind == "local":
         if address is not None:
             raise ConfigError("--address belongs to Ray; add --runner ray.")
@@ -193,11 +196,12 @@ def _runners(
         with Processes(counts.get(""), limits) as pool:
             yield lambda stage: partial(pool.of, counts.get(stage, pool.workers))
         return
-    from tilewise.runners.ray_pool import RayPool, connected, open_ray
+    from tilewise.runners.ray_pool import connected, open_ray
+    from tilewise.runners.ray_tasks import RayTasks
 
     with connected(open_ray(), address):
-        yield lambda stage: RayPool(
-            address=address, workers=counts.get(stage, counts.get("")), chunk=1
+        yield lambda stage: RayTasks(
+            address=address, workers=counts.get(stage, counts.get("")), limits=limits
         )
 
 
@@ -302,6 +306,36 @@ def verify(run: Path, progress: bool | None) -> None:
         click.echo(f"{faults:,} faults; the same tilewise corpus build makes them good.", err=True)
         raise click.exceptions.Exit(1)
     click.echo("All is whole.")
+
+
+@corpus.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "kind",
+    type=click.Choice(["text", "pairs"]),
+    required=True,
+    help="Texts without images, or each image with the text that belongs to it.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes.  [default: one a processor]"
+)
+def degrade(source: Path, out: Path, kind: Literal["text", "pairs"], workers: int | None) -> None:
+    """Make texts or image-text pairs in folder OUT of the documents of SOURCE.
+
+    SOURCE is a run, a folder of shards, one shard, or a file in the form of MMC4.
+    """
+    from tilewise.corpus.degrade_files import degrade as degrade_all
+    from tilewise.corpus.over import RunnerMap
+    from tilewise.corpus.plan import RUN_FILE
+    from tilewise.runners.processes import Processes
+
+    shards = source / "final" if (source / RUN_FILE).is_file() else source
+    with Processes(workers) as pool:
+        found = degrade_all(shards, out, kind, run=RunnerMap(pool))
+    bad = "".join(f", {count:,} {reason}" for reason, count in sorted(found.bad.items()))
+    click.echo(f"{out}: {found.rows:,} {kind.rstrip('s')}s of {found.documents:,} documents{bad}.")
 
 
 @corpus.command()
