@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tests.train import toy
 from tilewise.errors import ConfigError, TrainingError
 from tilewise.train.loop import CHECKPOINTS, LOGS, RunConfig
-from tilewise.train.report import Callback, StepReport, read_losses
+from tilewise.train.report import HELD, Callback, StepReport, read_losses
+from tilewise.train.schedule import ScheduleConfig
 
 
 class _KilledError(Exception):
@@ -192,9 +195,50 @@ def test_bfloat16_rounds_products_and_keeps_weights_in_float32(tmp_path: Path) -
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.1, abs=0.02)
 
 
+def test_held_out_data_is_looked_at_and_changes_nothing(
+    tmp_path: Path, undisturbed: dict[int, float]
+) -> None:
+    said: list[str] = []
+    toy.trainer(tmp_path, note=said.append, measure_every=25).train()
+    assert _losses(tmp_path) == undisturbed
+    held = [json.loads(line) for line in (tmp_path / LOGS / HELD).read_text().splitlines()]
+    assert [row["step"] for row in held] == [25, 50, 60]
+    assert said[0] == f"step 25, held out: at two {held[0]['at two']:.3f}"
+
+
+def test_numbers_beside_the_loss_are_means_over_the_step(tmp_path: Path) -> None:
+    run = toy.trainer(tmp_path)
+    assert [run.take().numbers for _ in range(3)] == [{"rows": 1.5}, {"rows": 2.0}, {"rows": 2.5}]
+
+
+def test_a_run_of_some_time_ends_with_it_and_goes_on_counting(tmp_path: Path) -> None:
+    def run(seconds: float) -> toy.Trainer[Any]:
+        schedule = ScheduleConfig(minutes=seconds / 60, warmup_steps=3)
+        return toy.trainer(tmp_path, None, schedule=schedule, callbacks=[reports.append])
+
+    reports: list[StepReport] = []
+    run(0.2).train()
+    last = reports[-1]
+    assert last.used_s >= 0.2 > reports[-2].used_s
+    assert last.step == last.steps
+    assert last.lr < 0.2 * max(report.lr for report in reports)
+    longer = run(0.3)
+    longer.resume()
+    longer.train()
+    assert [report.step for report in reports] == list(range(1, len(reports) + 1))
+    assert all(one.used_s < two.used_s for one, two in pairwise(reports))
+    assert reports[-1].used_s >= 0.3
+
+
 def test_settings_that_cannot_hold_are_refused() -> None:
     cases: tuple[dict[str, Any], ...]
-    cases = ({"accumulation": 0}, {"save_every": 0}, {"keep": 0}, {"workers": -1})
+    cases = (
+        {"accumulation": 0},
+        {"save_every": 0},
+        {"keep": 0},
+        {"workers": -1},
+        {"measure_every": -1},
+    )
     for wrong in cases:
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             RunConfig(**wrong)

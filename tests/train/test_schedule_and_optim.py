@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tilewise.errors import ConfigError, TrainingError
+from tilewise.train.length import Length
 from tilewise.train.optim import OptimConfig, adamw, parameter_groups, set_lr
 from tilewise.train.schedule import ScheduleConfig, lr_share, warmup_steps
 
@@ -98,6 +99,28 @@ def test_the_rate_rises_in_a_line_and_falls_by_the_cosine() -> None:
     assert lr_share(99, 100, cfg) == pytest.approx((1 + math.cos(math.pi * 89 / 90)) / 2)
 
 
+def test_a_rate_that_is_held_goes_down_from_a_share_of_the_run_on() -> None:
+    cfg = ScheduleConfig(
+        warmup_steps=4, has_zero_step=False, hold_share=0.2, shape="linear", final_share=0.1
+    )
+    assert [lr_share(step, 100, cfg) for step in (0, 1, 3, 4, 20)] == [0.25, 0.5, 1.0, 1.0, 1.0]
+    assert lr_share(60, 100, cfg) == pytest.approx(0.55)
+    assert lr_share(100, 100, cfg) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.77])
+def test_a_length_that_is_estimated_gives_the_rate_of_its_share(share: float) -> None:
+    cfg = ScheduleConfig(warmup_steps=4, hold_share=0.25, shape="linear", minutes=1.0)
+    length = Length(None, 1.0)
+    assert lr_share(0, length.steps(0), cfg) == 0.0
+    length.used_s = 60 * share
+    wanted = min(1.0, 1 - (share - 0.25) / 0.75)
+    assert lr_share(50, length.steps(50), cfg) == pytest.approx(wanted)
+    assert not length.is_over(50)
+    length.used_s = 60.0
+    assert length.is_over(50)
+
+
 def test_steps_of_the_rise_go_before_its_share() -> None:
     assert warmup_steps(ScheduleConfig(warmup_share=0.5, warmup_steps=3), 100) == 3
     assert warmup_steps(ScheduleConfig(warmup_share=0.011), 100) == 2
@@ -116,7 +139,14 @@ def test_shares_lie_between_nothing_and_all(total: int, rise: float, shape: str)
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"steps": 0}, {"epochs": 0.0}, {"warmup_share": 1.5}, {"final_share": -0.1}],
+    [
+        {"steps": 0},
+        {"minutes": 0.0},
+        {"epochs": 0.0},
+        {"warmup_share": 1.5},
+        {"hold_share": 1.1},
+        {"final_share": -0.1},
+    ],
 )
 def test_schedules_that_cannot_hold_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):

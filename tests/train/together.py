@@ -81,6 +81,7 @@ def train(
         batches=batches,
         objective=toy.Objective(net),
         settings={"optim.lr": toy.OPTIM.lr},
+        told=("rows",),
     )
     trainer = Trainer(
         task, toy.OPTIM, toy.SCHEDULE, run, steps=STEPS, out=out, ranks=ranks, callbacks=[told]
@@ -130,6 +131,7 @@ def _refused(ranks: Ranks, out: Path) -> None:
         batches=batches,
         objective=toy.Objective(net),
         settings={},
+        told=("rows",),
     )
     run = run_config()
     Trainer(task, toy.OPTIM, toy.SCHEDULE, run, steps=STEPS, out=out, ranks=ranks).train()

@@ -6,7 +6,7 @@ Run as a program, it trains in a folder and may be killed: ``toy.py OUT STEPS [-
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class Numbers:
 class Lost:
     total: Tensor
     weight: float
+    numbers: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class Objective:
@@ -57,34 +58,39 @@ class Objective:
 
     def __call__(self, batch: tuple[str, Tensor]) -> Lost:
         rows = batch[1]
-        return Lost((self.module(rows) - rows**2).square().sum(), float(len(rows)))
+        lost = (self.module(rows) - rows**2).square().sum()
+        return Lost(lost, float(len(rows)), {"rows": (float(len(rows)), 1.0)})
 
     def size(self, batch: tuple[str, Tensor]) -> Size:
         return Size(len(batch[1]), 1, (batch[0],))
 
 
-def module(drop: float = 0.2) -> nn.Module:
-    """A network with dropout, always with the same weights."""
+def module(drop: float = 0.2, width: int = 8) -> nn.Module:
+    """A network with dropout, always with the same weights; a wide one has a layer more."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        return nn.Sequential(
-            nn.Linear(1, 8), nn.LayerNorm(8), nn.Tanh(), nn.Dropout(drop), nn.Linear(8, 1)
-        )
+        first = [nn.Linear(1, width), nn.LayerNorm(width), nn.Tanh(), nn.Dropout(drop)]
+        norm = [nn.Unflatten(1, (4, width // 4)), nn.BatchNorm1d(4), nn.Flatten()]
+        more = [nn.Linear(width, width), *norm] if width > 8 else []
+        return nn.Sequential(*first, *more, nn.Linear(width, 1))
 
 
 def trainer(
     out: Path,
-    steps: int = 60,
+    steps: int | None = 60,
     *,
     drop: float = 0.2,
+    width: int = 8,
     batches: Numbers | None = None,
     settings: Mapping[str, Any] | None = None,
     callbacks: Sequence[Callback] = (),
     optim: OptimConfig = OPTIM,
+    schedule: ScheduleConfig = SCHEDULE,
+    note: Callable[[str], None] = lambda text: None,
     **run: Any,
 ) -> Trainer[tuple[str, Tensor]]:
     """A run in a folder."""
-    net = module(drop)
+    net = module(drop, width)
     torch.manual_seed(7)
     task = Task(
         module=net,
@@ -92,9 +98,13 @@ def trainer(
         batches=batches or Numbers(),
         objective=Objective(net),
         settings=settings or {"optim.lr": OPTIM.lr},
+        told=("rows",),
+        measure=lambda: {"at two": float(net(torch.full((1, 1), 2.0)))},
     )
     config = RunConfig(**({"save_every": 7, "accumulation": 2} | run))
-    return Trainer(task, optim, SCHEDULE, config, steps=steps, out=out, callbacks=callbacks)
+    return Trainer(
+        task, optim, schedule, config, steps=steps, out=out, callbacks=callbacks, note=note
+    )
 
 
 def main(out: str, steps: str, resume: str = "") -> None:
