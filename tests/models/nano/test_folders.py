@@ -1,4 +1,4 @@
-"""Folders of the default reader: what export writes is read back; damage is found."""
+"""Folders of the default reader: what is written is read back; damage is found."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from default_model.export import export
 from tests.models.nano.making import TINY, random_parts, save_reader
 from tilewise.errors import ConfigError, WeightsError
 from tilewise.models.nano.config import DecoderConfig, EncoderConfig, NanoConfig, ProofConfig
 from tilewise.models.nano.model import load_nano
+from tilewise.models.nano.parts import Parts, draw_parts, write_parts
 from tilewise.weights.files import write_manifest
 
 WEIGHTS = "model.safetensors"
 
 
-def test_what_export_writes_is_read_back(tmp_path: Path) -> None:
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     encoder, proof, decoder = random_parts(NanoConfig())
-    export(encoder, proof, decoder, tmp_path / "out", {"seed": 1})
+    parts = Parts(NanoConfig(), encoder, proof, decoder)
+    write_parts(parts, tmp_path / "out", {"seed": 1})
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == [
         "config.json",
         "manifest.json",
@@ -34,6 +35,14 @@ def test_what_export_writes_is_read_back(tmp_path: Path) -> None:
     size = sum(t.numel() for m in (encoder, proof, decoder) for t in m.parameters())
     assert 4 * size < 16 << 20
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["seed"] == 1
+
+
+def test_what_is_drawn_depends_on_the_seed_alone() -> None:
+    before = torch.get_rng_state()
+    one, same, other = (draw_parts(TINY, seed).decoder.embed.weight for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_parameters_are_not_trained_by_reading(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ HEAD: Final = """# Where these weights come from
 
 | what | |
 | --- | --- |
-| made by | `tilewise train default_reader_STAGE`, stages encoder, proof, decoder, joint |
+| made by | {makers} |
 | seed | {seeds} |
 | commit | {commits} |
 | minutes of processor time | {minutes} |
@@ -71,14 +71,14 @@ class Source:
 class Stretch:
     """One run of one stage.
 
-    ``is_fresh``: it began with random weights of the part that learned. ``curve``: (minutes of
-    processor time, what held-out pages said).
+    ``made_by``: the command. ``is_fresh``: it began with random weights of the part that learned.
+    ``minutes`` of processor time. ``curve``: (minutes, what held-out pages said).
     """
 
     stage: Stage
+    made_by: str
     is_fresh: bool
     minutes: float
-    steps: int
     seed: int
     commit: str
     machine: str
@@ -142,13 +142,13 @@ def provenance(history: Sequence[Stretch]) -> str:
         by_stage[one.stage] = [*before, one]
     kept = [one for stretches in by_stage.values() for one in stretches]
     minutes = {stage: sum(one.minutes for one in some) for stage, some in by_stage.items()}
-    newest = kept[-1].sources if kept else ()
     head = HEAD.format(
+        makers=_each(f"`{one.made_by}`" for one in kept),
         seeds=_each(str(one.seed) for one in kept),
         commits=_each(one.commit[:7] for one in kept),
         minutes=", ".join(f"{stage} {time:.0f}" for stage, time in minutes.items()),
         machines=_each(one.machine for one in kept),
-        packages=_table(next((one.sources for one in reversed(kept) if one.sources), newest)),
+        packages=_table(next((one.sources for one in reversed(kept) if one.sources), ())),
     )
     return head + "".join(f"\n{_curve(stage, some)}" for stage, some in by_stage.items())
 

@@ -140,9 +140,9 @@ def leave(cfg: StageConfig, parts: Parts, folder: Path | None, out: Path) -> Non
     last = json.loads((out / LOGS / NUMBERS).read_text(encoding="utf-8").splitlines()[-1])
     own = Stretch(
         stage=cfg.stage,
+        made_by=f"tilewise train {cfg.name}",
         is_fresh=folder is None or cfg.model.is_random,
         minutes=round(last["used_s"] / 60, 1),
-        steps=last["step"],
         seed=cfg.run.seed,
         commit=commit(),
         machine=f"{platform.machine()}, torch {torch.__version__}",
