@@ -38,6 +38,7 @@ def test_a_spreadsheet_s_chart_draws_a_column_of_its_table() -> None:
             continue
         for bar, row in zip(bars, table.rows, strict=False):  # narrow room may cut either
             assert bar.label.startswith(row) or row.startswith(bar.label)
+        code = made.sheet.glyphs().code
         said = ["".join(map(chr, code[b.value.start : b.value.stop])) for b in bars]
         cells = table.cells[: len(bars)]
         columns = [
