@@ -34,6 +34,7 @@ from tilewise.train.task import run_training
 PAGES: Final = 32
 DEMO: Final = Path(tilewise.__file__).parent / "assets" / "demo"
 RUNS: Final = ("internvl_tiny", "internvl_tiny_lora", "ixc2_tiny", "ixc2_tiny_lora")
+STEPS: Final = {"internvl_tiny": 300, "ixc2_tiny": 200}
 COLOURS: Final = ("#1f6fb4", "#c44e52", "#3a8a4d", "#8561b5")
 
 
@@ -103,7 +104,9 @@ def run(name: str, folder: Path) -> dict[str, Any]:
 
 
 def _config(name: str, data: Path, base: Path) -> TrainConfig:
-    options = [f"data.meta={data}", "data.batch=8", "data.max_tiles=4", "schedule.steps=300"]
+    recipe = name.removesuffix("_lora")
+    options = [f"data.meta={data}", "data.batch=8", "data.max_tiles=4"]
+    options.append(f"schedule.steps={STEPS[recipe]}")
     if name.endswith("_lora"):
         options += [
             "model.is_random=false",
@@ -113,7 +116,7 @@ def _config(name: str, data: Path, base: Path) -> TrainConfig:
             "model.lora.dropout=0.0",
             "optim.lr=4e-3",
         ]
-    return with_options(find_recipe(name.removesuffix("_lora")), options)
+    return with_options(find_recipe(recipe), options)
 
 
 def _tell(report: Any) -> None:
