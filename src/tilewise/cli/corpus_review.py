@@ -56,15 +56,14 @@ def review(
     from datetime import UTC, datetime
 
     from tilewise.corpus.plan import load_run
-    from tilewise.corpus.review import sample
+    from tilewise.corpus.review import pictures, sample
     from tilewise.corpus.review_server import Review, serve
-    from tilewise.shards.image_files import FOLDER, ImageFolder
 
     opened = load_run(run)
     drawn = Review(
         run=opened,
         documents=tuple(sample(opened, documents, seed, dropped)),
-        images=ImageFolder(run / FOLDER),
+        picture=pictures(opened),
         labels=_labels_file(run, labels),
         clock=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -11,12 +11,14 @@ import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 
 from tilewise.corpus.edits import Edit
 from tilewise.corpus.filter_full import all_reasons, apply_rules, filter_full, rules_of
 from tilewise.corpus.filter_text import Broken
 from tilewise.corpus.gates import GATES
+from tilewise.corpus.image_find import STORE
+from tilewise.corpus.image_index import ImageIndex
 from tilewise.corpus.plan import Run
 from tilewise.corpus.scorers import Scorers, from_files
 from tilewise.corpus.stage_files import StageFolder, read_rows
@@ -24,11 +26,9 @@ from tilewise.corpus.stages import BEFORE, DETAILED_TEXT, STAGES, count_shards
 from tilewise.errors import DataError
 from tilewise.records import Document, Dropped
 from tilewise.shards.documents import dropped_from_row, from_row, image_name
+from tilewise.shards.image_files import FOLDER, ImageFolder
 
 Row = dict[str, Any]
-
-NOT_BY_RULES: Final = "other stage"
-"""Of a sampled document that an earlier stage dropped: its rules never ran."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +106,21 @@ def judged(run: Run, one: Sampled) -> tuple[list[Edit], tuple[Broken, ...], Drop
     found = filter_full(one.document, run.cfg.detailed_text, scorers, trace)
     broken = all_reasons(one.document, run.cfg.detailed_text, scorers)
     return trace, broken, found if isinstance(found, Dropped) else None
+
+
+def pictures(run: Run) -> Callable[[str], bytes | None]:
+    """Looks up the bytes of images of a run: those kept as files, then all that were found."""
+    kept = ImageFolder(run.root / FOLDER)
+    try:
+        index: ImageIndex | None = ImageIndex(run.root / STORE)
+    except DataError:
+        index = None  # the image stage has not ended
+
+    def picture(url: str) -> bytes | None:
+        data = kept.read(url)
+        return data if data is not None or index is None else index.data(url)
+
+    return picture
 
 
 def view(run: Run, one: Sampled, has_image: Callable[[str], bool]) -> Row:

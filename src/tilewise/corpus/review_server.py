@@ -20,7 +20,7 @@ from tilewise.corpus.labels import Label, append_label, label_of, latest, read_l
 from tilewise.corpus.plan import Run
 from tilewise.corpus.review import Sampled, judged, summary, view
 from tilewise.errors import ConfigError, DataError, MissingExtraError
-from tilewise.shards.image_files import ImageFolder
+from tilewise.shards.documents import image_name
 
 try:
     from aiohttp import web
@@ -59,14 +59,16 @@ _MOST_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What is reviewed: documents of a run, where their images lie, where labels go."""
+    """What is reviewed: documents of a run, their images by URL, where labels go.
+
+    ``clock`` tells the time of a label, ISO 8601.
+    """
 
     run: Run
     documents: tuple[Sampled, ...]
-    images: ImageFolder
+    picture: Callable[[str], bytes | None]
     labels: Path
     clock: Callable[[], str]
-    """The time of a label, ISO 8601."""
 
 
 def serve(review: Review, port: int, told: Callable[[str], None]) -> None:
@@ -106,7 +108,7 @@ def make_app(review: Review) -> web.Application:
     app = web.Application(middlewares=[_guard], client_max_size=_MOST_BYTES)
     by_id = {one.document.id: one for one in review.documents}
     images = {
-        review.images.path(image.url).name: image.url
+        image_name(image.url): image.url
         for one in review.documents
         for image in one.document.images
     }
@@ -115,7 +117,7 @@ def make_app(review: Review) -> web.Application:
     app.router.add_get("/api/samples", _samples(review))
     app.router.add_get("/api/documents/{id}", _document(review, by_id))
     app.router.add_post("/api/labels", _label(review, by_id))
-    app.router.add_get("/images/{name}", _image(review.images, images))
+    app.router.add_get("/images/{name}", _image(review.picture, images))
     return app
 
 
@@ -168,7 +170,7 @@ def _document(review: Review, by_id: Mapping[str, Sampled]) -> Handler:
         one = by_id.get(request.match_info["id"])
         if one is None:
             raise web.HTTPNotFound
-        shown = view(review.run, one, lambda url: review.images.find(url).is_file())
+        shown = view(review.run, one, lambda url: review.picture(url) is not None)
         given = [asdict(x) for x in _labels(review) if x.document == one.document.id]
         return _json({**shown, "labels": given})
 
@@ -194,13 +196,13 @@ def _label(review: Review, by_id: Mapping[str, Sampled]) -> Handler:
     return answer
 
 
-def _image(folder: ImageFolder, images: Mapping[str, str]) -> Handler:
+def _image(picture: Callable[[str], bytes | None], images: Mapping[str, str]) -> Handler:
     """Images of the drawn documents alone, by the hash of their URL, if they are pictures."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         url = images.get(name) if _NAME.fullmatch(name) else None
-        data = folder.read(url) if url is not None else None
+        data = picture(url) if url is not None else None
         kind = image_kind(data) if data is not None else None
         if data is None or kind is None:
             raise web.HTTPNotFound

@@ -47,7 +47,7 @@ function listSamples() {
     el("button", {
       type: "button", "aria-current": String(place === state.place), onclick: () => open(place),
     },
-    el("div", {}, row.title || row.url), verdict(row),
+    el("div", {}, row.title || row.url), el("div", { class: "quiet" }, row.url), verdict(row),
     row.labels ? el("div", { class: "quiet" }, `${row.labels} labels`) : null))));
 }
 
