@@ -234,7 +234,7 @@ def _blocks(row: Mapping[str, Any]) -> list[Block]:
     told = row.get("metadata") or [None if url is None else {} for url in images]
     blocks, shown = [], 0
     for url, text, kind, level, known in zip(images, texts, kinds, levels, told, strict=True):
-        if not isinstance(kind, str) or kind not in KINDS:
+        if _is(kind, str, "block_kind") not in KINDS:
             raise ValueError(f"{kind!r:.40} is no kind of a block")
         if _is(level, int, "block_level") is None:
             raise TypeError("block_level is null")
