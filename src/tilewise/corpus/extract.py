@@ -16,9 +16,10 @@ from tilewise.corpus.charset import decode
 from tilewise.corpus.extract_blocks import write_blocks
 from tilewise.corpus.extract_body import BodyConfig, choose_body
 from tilewise.corpus.extract_images import absolute
+from tilewise.corpus.extract_parse import TooMuchError, parse
 from tilewise.corpus.extract_prune import PruneConfig, prune
 from tilewise.corpus.extract_text import clean
-from tilewise.corpus.extract_tree import Head, TooMuchError, Tree, parse
+from tilewise.corpus.extract_tree import Head, Tree
 from tilewise.corpus.licenses import find_license
 from tilewise.corpus.raw import RawPage, document_id
 from tilewise.errors import ConfigError, MissingExtraError
@@ -35,12 +36,14 @@ class ExtractConfig:
     """Limits of a page, how it is pruned, and how its body is chosen.
 
     ``max_page_bytes`` of a page, ``max_elements`` of elements and texts in it, ``max_depth`` of
-    elements inside each other bound time and memory; 100,000 elements take about a second.
+    elements inside each other bound time and memory; 100,000 elements take about a second. A page
+    without an image in its body is dropped, unless ``needs_image`` is off.
     """
 
     max_page_bytes: int = 10 * 2**20
     max_elements: int = 200_000
     max_depth: int = 1000
+    needs_image: bool = True
     prune: PruneConfig = field(default_factory=PruneConfig)
     body: BodyConfig = field(default_factory=BodyConfig)
 
@@ -78,7 +81,7 @@ def extract(page: RawPage, cfg: ExtractConfig) -> Document | Dropped:
     text = decoded.text.encode("utf-8", "replace")
     if not text.strip():
         return _dropped(page, "extract_empty", 0, 1)
-    if not _IMAGE.search(text):
+    if cfg.needs_image and b"<img" not in text and not _IMAGE.search(text):
         return _dropped(page, "no_images", 0, 1)
     try:
         tree = parse(text, cfg.max_elements, cfg.max_depth)
@@ -94,7 +97,7 @@ def _document(page: RawPage, tree: Tree, cfg: ExtractConfig) -> Document | Dropp
     blocks = write_blocks(pruned, choose_body(pruned, cfg.body), base or page.url)
     if not any(block.text for block in blocks if block.kind not in ("video", "audio")):
         return _dropped(page, "extract_empty", 0, 1)
-    if not any(block.image for block in blocks):
+    if cfg.needs_image and not any(block.image for block in blocks):
         return _dropped(page, "no_images", 0, 1)
     return Document(
         id=document_id(page.url, page.captured),

@@ -9,10 +9,10 @@ from typing import Final
 
 from tilewise.corpus.extract_captions import FIGURES, Captions
 from tilewise.corpus.extract_images import absolute, image_url, is_pixel
-from tilewise.corpus.extract_prune import IMAGES, Pruned
+from tilewise.corpus.extract_prune import Pruned
 from tilewise.corpus.extract_tables import data_tables, table_parts
 from tilewise.corpus.extract_text import CONTROLS, clean
-from tilewise.corpus.extract_tree import BLOCKS
+from tilewise.corpus.extract_tree import BLOCKS, IMAGES
 from tilewise.records import Block, BlockKind, WebImage
 
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
@@ -121,7 +121,7 @@ class _Walk:
     """One way through the nodes, in reading order, without recursion."""
 
     def __init__(self, pruned: Pruned, base: str) -> None:
-        self._tree, self._gone, self._counts = pruned.tree, pruned.is_gone, pruned.counts
+        self._tree, self._gone = pruned.tree, pruned.is_gone
         self._base = base
         self.writer = _Writer()
         self._tables = data_tables(pruned)

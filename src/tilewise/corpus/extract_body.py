@@ -112,10 +112,10 @@ def _smallest(pruned: Pruned, least: float, cfg: BodyConfig) -> int:
 def _is_content(pruned: Pruned, node: int, cfg: BodyConfig) -> bool:
     """Whether a small part holds an image, a heading, or a sentence."""
     units, linked = pruned.sums.of(node)
-    _, _, images, headings = pruned.counts.of(node)
     if linked > cfg.dense_link_share * units:
         return False
-    return images > 0 or headings > 0 or units - linked >= cfg.sentence_units
+    has_more = pruned.tree.images_in(node) or pruned.tree.headings_in(node)
+    return bool(has_more) or units - linked >= cfg.sentence_units
 
 
 def _dense(pruned: Pruned, body: int, cfg: BodyConfig) -> list[int]:
@@ -136,7 +136,7 @@ def _dense(pruned: Pruned, body: int, cfg: BodyConfig) -> list[int]:
 def _title(pruned: Pruned, body: int) -> list[int]:
     """The main heading before the body, if the body has none."""
     tree, gone = pruned.tree, pruned.is_gone
-    if "h1" in tree.tags[body : tree.ends[body]]:
+    if tree.headings_in(body) and "h1" in tree.tags[body : tree.ends[body]]:
         return []
     at = 1
     while at < body:

@@ -23,7 +23,7 @@ class Captions:
     """Captions of the figures that were looked at; ``skipped`` are nodes that are captions."""
 
     def __init__(self, pruned: Pruned) -> None:
-        self._tree, self._counts, self._gone = pruned.tree, pruned.counts, pruned.is_gone
+        self._tree, self._gone = pruned.tree, pruned.is_gone
         self.skipped: set[int] = set()
         self._caption, self._end = "", 0
 
@@ -34,7 +34,7 @@ class Captions:
     def look(self, node: int) -> None:
         """See whether an element is a figure, and find its caption."""
         tree = self._tree
-        if node < self._end or not self._counts.of(node)[2]:
+        if node < self._end or not self._tree.images_in(node):
             return
         attributes = tree.attributes[node]
         sign = sign_of(attributes.get("class", ""), "", attributes.get("role", ""))
@@ -55,7 +55,7 @@ class Captions:
             at += 1
 
     def _is_caption(self, node: int) -> bool:
-        if self._counts.of(node)[2]:
+        if self._tree.images_in(node):
             return False  # a block with an image in it is no caption
         if self._tree.tags[node] == "figcaption":
             return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 _LAZY: Final = (
     "data-src", "data-original", "data-lazy-src", "data-actualsrc", "data-original-src",
@@ -77,16 +77,21 @@ def is_pixel(attributes: Mapping[str, str]) -> bool:
 
 def absolute(address: str, base: str) -> str:
     """An address without relation to others and without its fragment; "" if it is none."""
-    address = "".join(address.split()) if "data:" in address[:8] else address.strip()
-    try:
-        url = urljoin(base, address.replace("\n", "").replace("\t", "").replace("\r", ""))
-        parts = urlsplit(url)
-    except ValueError:
+    address = address.strip()
+    if not _WHOLE.match(address):
+        try:
+            address = urljoin(base, address.translate(_BREAKS))
+        except ValueError:
+            return ""
+        if ":" not in address:
+            return ""
+    if len(address) > _MOST:
         return ""
-    if not parts.scheme or len(url) > _MOST:
-        return ""
-    url = url.partition("#")[0]
-    return url.replace(" ", "%20")
+    return address.partition("#")[0].replace(" ", "%20")
+
+
+_WHOLE: Final = re.compile(r"https?://[^\s/?#.]+\.[^\s/?#]+(?:/[^\s]*)?$", re.IGNORECASE)
+_BREAKS: Final = dict.fromkeys(map(ord, "\n\t\r"))
 
 
 _NOT_ASKED: Final = ("data:", "about:", "javascript:", "blob:", "cid:", "#", "{", "<", "%7b", "[")

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from enum import IntFlag
 from functools import lru_cache
 from typing import Final
 
 
-class Sign(IntFlag):
-    """What an element's names say of it."""
+class Sign:
+    """What an element's names say of it, as bits of a number."""
 
-    NOTHING = 0
-    SURE = 1  # never part of the text: navigation, advertising, cookies, sharing
-    LIKELY = 2  # not part of the text where it is short or full of links: sidebar, meta, author
-    COMMENTS = 4
-    NOTE = 8  # a box of the text itself: note, tip, warning
-    FIGURE = 16
-    CAPTION = 32
-    POSTS = 64  # one of a list of posts
-    GUTTER = 128  # line numbers beside code
+    SURE: Final = 1  # never part of the text: navigation, advertising, cookies, sharing
+    LIKELY: Final = 2  # no text where it is short or full of links: sidebar, meta, author
+    COMMENTS: Final = 4
+    NOTE: Final = 8  # a box of the text itself: note, tip, warning
+    FIGURE: Final = 16
+    CAPTION: Final = 32
+    POSTS: Final = 64  # one of a list of posts
+    GUTTER: Final = 128  # line numbers beside code
 
 
 _SURE: Final = frozenset(
@@ -59,7 +57,7 @@ _HIDDEN: Final = frozenset("hidden visuallyhidden invisible screenreader".split(
 
 _NOTES: Final = frozenset(
     """note notes tip tips warning important caution admonition callout hint info danger example
-    infobox attention seealso""".split()
+    infobox attention seealso footnote footnotes footnotelist epigraph""".split()
 )
 
 _FIGURES: Final = frozenset(
@@ -78,6 +76,9 @@ _LIKELY_STARTS: Final = ("sidebar", "widget", "banner", "topbar")
 _LIKELY_ENDS: Final = ("sidebar", "menu", "widget", "banner", "header")
 _COMMENT_STARTS: Final = ("disqus", "comment")
 
+_WORDS: Final = 4
+"""A name of more words is a heading turned into an anchor."""
+
 _SURE_ROLES: Final = frozenset(
     """navigation contentinfo search dialog alertdialog menu menubar tablist toolbar tooltip
     doc-toc doc-pagelist""".split()
@@ -86,9 +87,9 @@ _LIKELY_ROLES: Final = frozenset(("banner", "complementary", "form"))
 
 
 @lru_cache(maxsize=1 << 14)
-def sign_of(classes: str, identity: str, role: str) -> Sign:
+def sign_of(classes: str, identity: str, role: str) -> int:
     """What the names of an element say: its class, its id, its role."""
-    sign = Sign.NOTHING
+    sign = 0
     for part in (*classes.split()[:30], identity):
         sign |= _of_name(part[:80])
     role = role.strip().lower()
@@ -102,12 +103,14 @@ def sign_of(classes: str, identity: str, role: str) -> Sign:
 
 
 @lru_cache(maxsize=1 << 14)
-def _of_name(name: str) -> Sign:
+def _of_name(name: str) -> int:
     """What one name says, such as ``post-meta`` or ``leftSidebar``."""
-    words = [word.lower() for word in _parts(name)]
+    words = _parts(name)
+    if len(words) > _WORDS:
+        return 0
     # the whole name counts too, so that "ad-slot" is "adslot" and "wp-caption" is "wpcaption"
     known = {*words, "".join(words)}
-    sign = Sign.NOTHING
+    sign = 0
     if known & _COMMENTS or any(word.startswith(_COMMENT_STARTS) for word in known):
         sign |= Sign.COMMENTS
     if known & _SURE or _any(known, _STARTS, _ENDS):
@@ -145,7 +148,7 @@ _BODY_NAMES: Final = (
         r"|article-?main|articlebody|markdown-body|mw-(?:parser-output|content-text)"
         r"|rich-media-content|js-content|postbody|t-msgfont|topic-content"
     ),
-    re.compile(r"(?:story|blog|section|single-post|post-single|single|section)(?:-content)?|post"),
+    re.compile(r"(?:story|blog|section|single)-content|story|single-post|post-single|post"),
     re.compile(r"content-?(?:main|body)|main-?content|content|bodycontent|text-?content"),
     re.compile(r"main\S*"),
 )

@@ -22,12 +22,11 @@ _INLINE: Final = frozenset(
     strike strong sub sup time tt u var wbr picture source amp-img noscript-img iframe video audio
     track""".split()
 )
-IMAGES: Final = frozenset(("img", "amp-img", "noscript-img"))
-HEADINGS: Final = frozenset("h1 h2 h3 h4 h5 h6".split())
 _UNNAMED: Final = frozenset("pre h1 h2 h3 h4 h5 h6 tr td th thead tbody tfoot caption".split())
 """Elements whose names are not believed when they say what is only likely."""
+_LEAVES: Final = frozenset("p li dt dd ul ol dl table".split())
+_FRAMES: Final = frozenset("div section article aside center".split())
 _GROUPED: Final = frozenset("p div section article ul li dl dt dd".split())
-_SHORT: Final = frozenset("p div section article ul ol dl li dd table aside center".split())
 _MORE: Final = (
     "read",
     "more",
@@ -42,7 +41,7 @@ _MORE: Final = (
     "news",
 )
 _NAMED_LIKE: Final = 40
-"""Nodes of an element that its likeness with others is measured by."""
+"""Nodes of an element that are looked at to compare it with others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +54,9 @@ class PruneConfig:
     item with more than ``item_units`` outside links stays. ``link_share`` sends a single block
     away. Short blocks full of links: ``short_signs`` characters, ``short_signs_last`` for the last
     of its parent; paragraphs ``short_paragraph`` and ``short_paragraph_last``. An element whose
-    name is ``likely`` no text stays with ``likely_units`` outside links and a link share below
-    ``likely_link_share``.
+    name is sure to be no text stays all the same with a heading and ``sure_units`` outside links;
+    one whose name is ``likely`` no text stays with ``likely_units`` outside links and a link share
+    below ``likely_link_share``, or with a heading or ``likely_unlinked_units`` and no link at all.
 
     Source: OmniCorpus (arXiv 2406.08418), released extractor. There an item goes with any link at
     all, which takes lists of prose from manuals; half of it in links is asked here.
@@ -75,7 +75,9 @@ class PruneConfig:
     short_paragraph: int = 30
     short_paragraph_last: int = 60
     short_link_share: float = 0.5
+    sure_units: int = 200
     likely_units: int = 40
+    likely_unlinked_units: int = 20
     likely_link_share: float = 0.3
     left_units: int = 20
 
@@ -88,32 +90,6 @@ class PruneConfig:
                 )
 
 
-class Counts:
-    """How many links, short links, images and headings any part of a tree holds."""
-
-    def __init__(self, tree: Tree) -> None:
-        ends, signs = tree.ends, tree.signs
-        self._ends = ends
-        links = short = images = headings = 0
-        found = [(0, 0, 0, 0)]
-        for node, tag in enumerate(tree.tags):
-            if tag == "a":
-                links += 1
-                if ends[node] - node < 50:
-                    short += sum(signs[node : ends[node]]) < 10
-            elif tag in IMAGES:
-                images += 1
-            elif tag in HEADINGS:
-                headings += 1
-            found.append((links, short, images, headings))
-        self._found = found
-
-    def of(self, node: int) -> tuple[int, int, int, int]:
-        """(links, links of under 10 characters, images, headings) of a node."""
-        a, b = self._found[node], self._found[self._ends[node]]
-        return b[0] - a[0], b[1] - a[1], b[2] - a[2], b[3] - a[3]
-
-
 class Pruned:
     """A tree and what went from it: ``is_gone[i]`` for the first node of each part that went."""
 
@@ -121,18 +97,21 @@ class Pruned:
         self.tree = tree
         self.is_gone = bytearray(len(tree))
         self.sums = Sums(tree)
-        self.counts = Counts(tree)
+        self._settled = 0
 
     def settle(self) -> None:
         """Leave what went out of the sums."""
-        tree, at, size = self.tree, 0, len(self.tree)
-        for parts in (tree.units, tree.linked, tree.signs):
-            at = 0
-            while (at := self.is_gone.find(1, at)) >= 0:
-                end = tree.ends[at]
-                parts[at:end] = [0] * (end - at)
-                at = end
-        assert size == len(tree.units), "slices keep their length"
+        tree, gone, at = self.tree, self.is_gone, -1
+        had = gone.count(1)
+        if had == self._settled:
+            return
+        self._settled = had
+        while (at := gone.find(1, at + 1)) >= 0:
+            end = tree.ends[at]
+            nothing = [0] * (end - at)
+            for parts in (tree.units, tree.linked, tree.signs):
+                parts[at:end] = nothing
+            at = end - 1
         self.sums = Sums(tree)
 
 
@@ -148,8 +127,9 @@ def prune(tree: Tree, cfg: PruneConfig) -> Pruned:
     before = pruned.sums.plain(0)
     kept = bytes(pruned.is_gone)
     sizes = [list(part) for part in (tree.units, tree.linked, tree.signs)]
-    _by_links(pruned, cfg)
-    pruned.settle()
+    for tags in (_LEAVES, _FRAMES):  # a frame is judged by what its lists of links leave of it
+        _by_links(pruned, tags, cfg)
+        pruned.settle()
     if pruned.sums.plain(0) < cfg.left_units <= before:  # what empties a page is undone
         pruned.is_gone = bytearray(kept)
         tree.units, tree.linked, tree.signs = sizes
@@ -200,7 +180,7 @@ def _is_boilerplate(pruned: Pruned, node: int, whole: int, left: int, cfg: Prune
     if sign & (Sign.COMMENTS | Sign.GUTTER) and leaves_text:
         return True
     if sign & Sign.SURE and plain * 2 <= whole:
-        return True
+        return plain < cfg.sure_units or not pruned.tree.headings_in(node)
     is_likely = sign & Sign.LIKELY and not sign & (Sign.FIGURE | Sign.CAPTION)
     return bool(is_likely) and tag not in _UNNAMED and _is_slight(pruned, node, cfg)
 
@@ -221,7 +201,7 @@ def _is_hidden(attributes: Attributes) -> bool:
 def _is_site_header(pruned: Pruned, node: int, *, is_in_article: bool) -> bool:
     """A header above a site, and not that of an article."""
     units, linked = pruned.sums.of(node)
-    if not pruned.counts.of(node)[3]:
+    if not pruned.tree.headings_in(node):
         return not is_in_article
     return linked * 2 >= units
 
@@ -229,13 +209,15 @@ def _is_site_header(pruned: Pruned, node: int, *, is_in_article: bool) -> bool:
 def _is_slight(pruned: Pruned, node: int, cfg: PruneConfig) -> bool:
     """Short, or full of links: what a name says may be believed."""
     units, linked = pruned.sums.of(node)
+    if not linked:
+        return units < cfg.likely_unlinked_units and not pruned.tree.headings_in(node)
     if units - linked < cfg.likely_units:
-        return linked > 0 or not pruned.counts.of(node)[3]
+        return True
     return linked >= cfg.likely_link_share * units
 
 
-def _by_links(pruned: Pruned, cfg: PruneConfig) -> None:
-    """Lists of links, and short blocks made of links."""
+def _by_links(pruned: Pruned, judged: frozenset[str], cfg: PruneConfig) -> None:
+    """Lists of links among elements of some tags, and short blocks made of links."""
     tree, gone, sums = pruned.tree, pruned.is_gone, pruned.sums
     tags, ends = tree.tags, tree.ends
     at, size = 1, len(tags)
@@ -243,14 +225,14 @@ def _by_links(pruned: Pruned, cfg: PruneConfig) -> None:
         tag = tags[at]
         if not tag or tag in _INLINE:
             at += 1
-            continue
-        if gone[at] or _is_linked_block(pruned, at, cfg):
+        elif gone[at] or (tag in judged and _is_linked_block(pruned, at, cfg)):
             gone[at] = 1
             at = ends[at]
-            continue
-        if sums.of(at)[1]:
-            _drop_groups(pruned, at, cfg)
-        at += 1
+        elif not sums.of(at)[1]:
+            at = at + 1 if tree.links_in(at) else ends[at]
+        else:
+            _drop_groups(pruned, at, judged & _GROUPED, cfg)
+            at += 1
 
 
 def _is_linked_block(pruned: Pruned, node: int, cfg: PruneConfig) -> bool:
@@ -258,12 +240,11 @@ def _is_linked_block(pruned: Pruned, node: int, cfg: PruneConfig) -> bool:
     tree, sums = pruned.tree, pruned.sums
     tag = tree.tags[node]
     units, linked = sums.of(node)
-    if not linked or tag not in _SHORT:
+    if not linked:
         return False
-    links, short, images, headings = pruned.counts.of(node)
-    if images == 1 and tree.ends[node] - node <= 8:
+    if tree.images_in(node) == 1 and tree.ends[node] - node <= 8:
         return False  # a picture with its link
-    if headings and units < cfg.item_units:
+    if tree.headings_in(node) and units < cfg.item_units:
         return False  # a title that is a link to itself
     if tag not in ("p", "li", "dd") and linked >= cfg.link_share * units:
         return True
@@ -274,15 +255,25 @@ def _is_linked_block(pruned: Pruned, node: int, cfg: PruneConfig) -> bool:
         most = cfg.short_signs_last if is_last else cfg.short_signs
     if sums.characters(node) >= most or linked < cfg.short_link_share * units:
         return False
-    return linked > 0.8 * units or short > 0.8 * links
+    return linked > 0.8 * units or _has_short_links(tree, node)
 
 
-def _drop_groups(pruned: Pruned, node: int, cfg: PruneConfig) -> None:
+def _has_short_links(tree: Tree, node: int) -> bool:
+    """Whether most links, of a large part the first, are shorter than 10 characters."""
+    links = short = 0
+    for at in range(node, min(tree.ends[node], node + _NAMED_LIKE)):
+        if tree.tags[at] == "a":
+            links += 1
+            short += sum(tree.signs[at : min(tree.ends[at], at + _NAMED_LIKE)]) < 10
+    return short > 0.8 * links
+
+
+def _drop_groups(pruned: Pruned, node: int, judged: frozenset[str], cfg: PruneConfig) -> None:
     """Send lists of links among a node's children away."""
     tree, gone = pruned.tree, pruned.is_gone
     groups: dict[str, list[int]] = {}
     for child in tree.children(node):
-        if tree.tags[child] in _GROUPED and not gone[child]:
+        if tree.tags[child] in judged and not gone[child]:
             groups.setdefault(tree.tags[child], []).append(child)
     for tag, group in groups.items():
         if not _is_link_list(pruned, tag, group, cfg):

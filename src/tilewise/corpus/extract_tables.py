@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tilewise.corpus.extract_prune import IMAGES, Pruned
-from tilewise.corpus.extract_tree import Tree
+from tilewise.corpus.extract_prune import Pruned
+from tilewise.corpus.extract_tree import IMAGES, Tree
 
 _CELLS: Final = ("td", "th")
 _LONG_UNITS: Final = 100

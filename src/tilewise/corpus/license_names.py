@@ -30,6 +30,10 @@ _ADDRESSES: Final = (
     (re.compile(r"//unlicense\.org", re.I), "Unlicense"),
 )  # fmt: skip
 
+_HOSTS: Final = re.compile(
+    r"(?:creativecommons|gnu|opensource|apache|mozilla|unlicense)\.org", re.IGNORECASE
+)
+
 _LATEST: Final = {"FDL": "1.3", "GPL": "3.0", "LGPL": "3.0", "AGPL": "3.0"}
 """The version at the address that names none."""
 
@@ -73,6 +77,8 @@ _TEXTS: Final = (
 
 def by_address(text: str) -> str:
     """The SPDX id of the licence that an address leads to, "" if it leads to none."""
+    if not _HOSTS.search(text):
+        return ""
     if match := _CC_ADDRESS.search(text):
         return _creative_commons(match[1].upper(), match[2] or "")
     if match := _GNU_ADDRESS.search(text):

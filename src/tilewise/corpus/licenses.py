@@ -141,6 +141,12 @@ _HINTS: Final = (
 )  # fmt: skip
 """One of these stands in every page that says something of rights; looked for first."""
 
+_NAMES: Final = (
+    "Commons", "commons", "CC BY", "CC-BY", "CC0", "GNU General", "GNU Free", "GNU Lesser",
+    "GNU Affero", "MIT ", "Apache", "Mozilla", "BSD", "知识共享", "創用",
+)  # fmt: skip
+"""One of these stands in every sentence that names a licence which is known here."""
+
 _UNDER: Final = re.compile(
     r"(?:licen[sc]ed|available|released|published|distributed|shared|provided|copied|modify it"
     r"|redistribute it|modify this \w+) +(?:\w+ +){0,4}?under\b|licen[sc]e *:|licen[sc]e +is\b"
@@ -156,6 +162,8 @@ _MOST_JSON: Final = 1 << 19
 
 
 def _of_text(text: str) -> License | None:
+    if not any(name in text for name in _NAMES):
+        return None
     found = set()
     for match in _UNDER.finditer(text):
         if name := by_text(text[match.start() : match.end() + _AROUND]):
