@@ -34,7 +34,7 @@ from tilewise.train.task import run_training
 PAGES: Final = 32
 DEMO: Final = Path(tilewise.__file__).parent / "assets" / "demo"
 RUNS: Final = ("internvl_tiny", "internvl_tiny_lora", "ixc2_tiny", "ixc2_tiny_lora")
-STEPS: Final = {"internvl_tiny": 300, "ixc2_tiny": 200}
+STEPS: Final = (300, 300, 200, 120)
 COLOURS: Final = ("#1f6fb4", "#c44e52", "#3a8a4d", "#8561b5")
 
 
@@ -106,7 +106,7 @@ def run(name: str, folder: Path) -> dict[str, Any]:
 def _config(name: str, data: Path, base: Path) -> TrainConfig:
     recipe = name.removesuffix("_lora")
     options = [f"data.meta={data}", "data.batch=8", "data.max_tiles=4"]
-    options.append(f"schedule.steps={STEPS[recipe]}")
+    options.append(f"schedule.steps={STEPS[RUNS.index(name)]}")
     if name.endswith("_lora"):
         options += [
             "model.is_random=false",

@@ -91,15 +91,27 @@ def freeze(network: nn.Module, cfg: FreezeConfig) -> list[str]:
     frozen |= {name.partition(".")[0] for name in adapters(network)}
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(part_of(name) not in frozen)
-    for layer in _open_layers(network, cfg.vit_layers):
-        layer.requires_grad_(True)
-    if cfg.has_open_output:
-        output = cast(Any, network).decoder.output
-        output.weight.requires_grad_(True)
+    open_more(network, cfg.vit_layers, has_open_output=cfg.has_open_output)
     names = trained(network)
     if not names:
         raise ConfigError("all parts are frozen and there is no adapter; let one of them learn.")
     return names
+
+
+def open_more(network: nn.Module, vit_layers: int = 0, *, has_open_output: bool = False) -> None:
+    """Let layers of the vision encoder, and the output of the language model, learn besides.
+
+    Args:
+        network: of any family.
+        vit_layers, has_open_output: as in ``FreezeConfig``.
+
+    Raises:
+        ConfigError: ``vit_layers`` names a layer that is not there.
+    """
+    for layer in _open_layers(network, vit_layers):
+        layer.requires_grad_(True)
+    if has_open_output:
+        cast(Any, network).decoder.output.weight.requires_grad_(True)
 
 
 def trained(network: nn.Module) -> list[str]:
@@ -113,7 +125,7 @@ def _open_layers(network: nn.Module, first: int) -> Iterable[nn.Module]:
     layers = list(cast(Any, network).vit.layers)
     if not -len(layers) <= first < len(layers):
         raise ConfigError(
-            f"layers of the vision encoder from {first} on are to learn, and it has {len(layers)}; "
-            f"give {-len(layers)} to {len(layers) - 1}."
+            f"layers of the vision encoder from {first} on are to learn, and it has {len(layers)} "
+            f"layers; give {-len(layers)} to {len(layers) - 1}."
         )
     return layers[first:]

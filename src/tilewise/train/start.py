@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import torch
 from torch import nn
 
-from tilewise.adapt.freeze import train_only
+from tilewise.adapt.freeze import open_more, train_only
 from tilewise.adapt.lora import attach
 from tilewise.errors import ConfigError
 from tilewise.models.folders import find
@@ -155,10 +155,7 @@ def _set_up(network: nn.Module, cfg: ModelConfig, rules: Sequence[KeyRule]) -> N
         attach(network, cfg.vit_lora, rules)
     has_adapters = cfg.lora is not None or cfg.vit_lora is not None
     train_only(network, *cfg.trained, *(("adapter",) if has_adapters else ()))
-    for layer in _open_layers(network, cfg.vit_layers):
-        layer.requires_grad_(True)
-    if cfg.has_open_output:
-        cast(Any, network).decoder.output.weight.requires_grad_(True)
+    open_more(network, cfg.vit_layers, has_open_output=cfg.has_open_output)
     if cfg.drop_path is not None:
         layers = list(cast(Any, network).vit.layers)
         for number, layer in enumerate(layers):
@@ -167,13 +164,3 @@ def _set_up(network: nn.Module, cfg: ModelConfig, rules: Sequence[KeyRule]) -> N
         for module in network.modules():
             if isinstance(module, PartialLinear):
                 module.dropout = cfg.partial_lora_dropout
-
-
-def _open_layers(network: nn.Module, first: int) -> Sequence[nn.Module]:
-    layers = list(cast(Any, network).vit.layers)
-    if first and not -len(layers) <= first < len(layers):
-        raise ConfigError(
-            f"model.vit_layers is {first}; the vision encoder has {len(layers)} layers, so "
-            f"{-len(layers)} to {len(layers) - 1} is allowed."
-        )
-    return layers[first:] if first else []
