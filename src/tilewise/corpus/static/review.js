@@ -105,9 +105,12 @@ function missed(block, text) {
   const given = shown.labels.find((one) => one.block === block && !one.fired && !one.is_right);
   const select = el("select", {
     "aria-label": "A rule should have changed this block",
-    onchange: (event) => event.target.value && give({
-      rule: event.target.value, block, fired: false, is_right: false, text: text.slice(0, 400),
-    }),
+    onchange: async (event) => {
+      const rule = event.target.value;
+      const about = { block, fired: false, text: text.slice(0, 400) };
+      if (given) await give({ ...about, rule: given.rule, is_right: true }); // takes it back
+      if (rule) await give({ ...about, rule, is_right: false });
+    },
   }, el("option", { value: "" }, "Should have gone by …"),
   ...shown.rules.map((rule) => el("option", { value: rule.id }, `${rule.number} ${rule.id}`)));
   if (given) select.value = given.rule;

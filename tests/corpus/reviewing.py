@@ -1,0 +1,109 @@
+"""A run with a few documents before the detailed filter, and a server of its review page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+
+from aiohttp import web
+from PIL import Image
+
+from tests.corpus.writing import PROSE, block, document, picture
+from tilewise.corpus.config import CorpusConfig
+from tilewise.corpus.plan import Run, open_run
+from tilewise.corpus.review import pictures, sample
+from tilewise.corpus.review_server import HOST, Review, make_app
+from tilewise.corpus.stage_files import RowWriter, StageFolder
+from tilewise.records import Document, Dropped
+from tilewise.shards.documents import dropped_to_row, to_row
+from tilewise.shards.image_files import FOLDER, ImageFolder
+
+HOSTILE = (
+    '<img src="http://evil.example/x.png" onerror="document.title=1"><script>alert(1)</script>'
+)
+SHOWN = "http://a.example/mill.png"
+NOT_A_PICTURE = "http://a.example/page.svg"
+
+
+def _named(page: Document, name: str, title: str) -> Document:
+    url = f"http://a.example/{name}"
+    identity = sha256(url.encode()).hexdigest()[:32]
+    return replace(page, id=identity, url=url, title=title, captured="2023-10-01T00:00:00Z")
+
+
+def documents() -> list[Document]:
+    """One with edits and an image, one with hostile text, one that a gate stops."""
+    return [
+        _named(
+            document(PROSE[0], picture(SHOWN), "Advertisement", PROSE[1], *PROSE[2:], lang="en"),
+            "mill",
+            "The mill",
+        ),
+        _named(
+            document(*PROSE, f"{PROSE[0]} {HOSTILE}", picture(NOT_A_PICTURE), lang="en"),
+            "hostile",
+            HOSTILE,
+        ),
+        _named(document("A short one.", block("End", "header"), lang="en"), "short", "Short"),
+    ]
+
+
+def make_run(root: Path) -> Run:
+    """A run as it lies on disk once the stage of images has ended."""
+    source = root.parent / "pages.jsonl"
+    source.write_text(json.dumps({"url": "http://a.example/", "html": "<p>Nothing</p>"}) + "\n")
+    run, _ = open_run(root, [str(source)], CorpusConfig())
+    with RowWriter(StageFolder(run.folder("image")).file("part", 0)) as file:
+        for one in documents():
+            file.write(to_row(one))
+        file.commit()
+    gone = _named(document("Lorem ipsum dolor sit amet.", lang="en"), "lorem", "Lorem")
+    dropped = Dropped(
+        id=gone.id, url=gone.url, stage="prelim_text", reason="lorem_ipsum", value=1, document=gone
+    )
+    with RowWriter(StageFolder(run.folder("prelim_text")).file("samples", 0)) as file:
+        file.write({"verdict": "kept", "document": to_row(documents()[0])})
+        file.write({"verdict": "lorem_ipsum", **dropped_to_row(dropped)})
+        file.commit()
+    data = BytesIO()
+    Image.new("RGB", (60, 40), "teal").save(data, "PNG")
+    folder = ImageFolder(root / FOLDER)
+    folder.save(SHOWN, data.getvalue())
+    folder.save(NOT_A_PICTURE, b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>")
+    return run
+
+
+def make_review(run: Run) -> Review:
+    """A review of all of a run's documents at a fixed time."""
+    return Review(
+        run=run,
+        documents=tuple(sample(run, 4, seed=1)),
+        picture=pictures(run),
+        labels=run.root / "review" / "labels.jsonl",
+        clock=lambda: "2026-01-02T03:04:05+00:00",
+    )
+
+
+@contextmanager
+def served(review: Review) -> Iterator[str]:
+    """The address of a review page that is served as long as the block."""
+    loop = asyncio.new_event_loop()
+    runner = web.AppRunner(make_app(review), access_log=None)
+    loop.run_until_complete(runner.setup())
+    loop.run_until_complete(web.TCPSite(runner, HOST, 0).start())
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{HOST}:{runner.addresses[0][1]}"
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
