@@ -22,8 +22,10 @@ from tilewise.corpus.dedup import Decision, DedupConfig, deduplicated, find_dupl
 from tilewise.corpus.dedup_facts import captured_us
 from tilewise.corpus.dedup_steps import open_array
 from tilewise.corpus.minhash import MinHashConfig, fold, jaccard, shingles
+from tilewise.corpus.over import RunnerMap
 from tilewise.errors import ConfigError, DataError
 from tilewise.records import Block, Document, Dropped, WebImage
+from tilewise.runners.ray_pool import RayPool
 
 SMALL = DedupConfig(memory_bytes=1 << 16)
 
@@ -262,6 +264,14 @@ def test_processes_leave_the_same_bytes(tmp_path: Path) -> None:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             find_duplicates(paths, tmp_path / str(workers), SMALL, pool.map)
         assert contents(tmp_path / "one") == contents(tmp_path / str(workers))
+
+
+@pytest.mark.slow
+def test_processes_of_ray_leave_the_same_bytes(tmp_path: Path) -> None:
+    paths = write_shards(tmp_path / "shards", a_corpus(1), 4)
+    find_duplicates(paths, tmp_path / "one", SMALL)
+    find_duplicates(paths, tmp_path / "ray", SMALL, RunnerMap(RayPool(workers=2)))
+    assert contents(tmp_path / "one") == contents(tmp_path / "ray")
 
 
 RUN = """

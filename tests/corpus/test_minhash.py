@@ -144,6 +144,19 @@ def test_the_signature_of_a_known_text_is_that_of_this_version() -> None:
     ]
 
 
+@pytest.mark.parametrize("length", [65_533, 65_534, 65_535, 65_536, 65_537, 140_000])
+def test_words_of_a_long_text_are_those_of_its_parts(length: int) -> None:
+    start = "ab " * (length // 3) + "c" * (length % 3) + " "
+    rest = "the quick brown fox jumps over the lazy dog"
+    found = shingles(fold(start + rest), CFG)
+    assert found[-5:].tolist() == shingles(fold(rest), CFG).tolist()
+    assert len(set(found.tolist())) <= 12
+
+
+def test_a_word_without_end_is_taken_in_bounded_pieces() -> None:
+    assert len(shingles(fold("x" * 1_000_000 + " y"), CFG)) == 17 - 4
+
+
 @pytest.mark.parametrize("similarity", [0.5, 0.8, 0.95])
 def test_estimates_scatter_as_the_binomial_law_says(similarity: float) -> None:
     rng = np.random.default_rng(3)

@@ -110,7 +110,7 @@ def _repeated(document: Document, counts: Counts, cfg: LinesConfig) -> set[str]:
     """The lines of a document, as they are compared, that are to go."""
     domain = domain_of(document.url)
     lines = sorted(line for line in set(_lines(document)) if len(line) >= cfg.min_characters)
-    found = set()
+    found: set[str] = set()
     if domain:
         seen = counts([key_of_text(domain, line) for line in lines])
         found.update(line for line, count in zip(lines, seen, strict=True) if count > cfg.most)

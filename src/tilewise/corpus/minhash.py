@@ -39,6 +39,7 @@ _TABLE: Final = 0x33480
 """Code points below it have an entry of their own; above there are no letters (Unicode 16)."""
 
 _SPACE: Final = 32
+_PIECE: Final = 1 << 16  # characters of a text whose words are hashed at a time
 _CHUNK: Final = 2048  # 112 rows of so many 4-byte values stay in the processor's cache
 _BASE: Final = 0x9E3779B97F4A7C15 | 1
 _UNSPACED: Final = (
@@ -113,7 +114,7 @@ def shingles(codes: Codes, cfg: MinHashConfig) -> Shingles:
     if not len(words):
         return np.empty(0, np.uint32)
     size = min(cfg.ngram, len(words))
-    powers = _powers(cfg.ngram)
+    powers = _powers()
     count = len(words) - size + 1
     total = words[:count].copy()
     for place in range(1, size):
@@ -163,15 +164,28 @@ def jaccard(one: Shingles, other: Shingles) -> float:
 
 
 def _words(codes: Codes) -> NDArray[np.uint64]:
-    """A hash of each word: a polynomial over its characters' hashes, by one running sum."""
-    if not len(codes):
-        return np.empty(0, np.uint64)
-    powers, inverses = _powers(len(codes) + 1), _inverses(len(codes) + 1)
+    """A hash of each word. Long texts are taken in pieces, at a space if there is one."""
+    found = [np.empty(0, np.uint64)]
+    start = 0
+    while start < len(codes):
+        piece = codes[start : start + _PIECE]
+        spaces = np.flatnonzero(piece == _SPACE)
+        if start + len(piece) < len(codes):
+            end = int(spaces[-1]) if len(spaces) else len(piece)
+            piece, spaces = piece[:end], spaces[:-1]
+        found.append(_hashes(piece, spaces))
+        start += len(piece)
+        start += start < len(codes) and int(codes[start]) == _SPACE
+    return np.concatenate(found)
+
+
+def _hashes(codes: Codes, spaces: NDArray[np.intp]) -> NDArray[np.uint64]:
+    """A hash of each word between spaces: polynomials over characters, by one running sum."""
+    powers, inverses = _powers(), _inverses()
     terms = _letters().take(codes)  # take is faster than an index
     terms *= powers[: len(codes)]
     sums = np.zeros(len(codes) + 1, np.uint64)
     np.cumsum(terms, out=sums[1:])
-    spaces = np.flatnonzero(codes == _SPACE)
     starts = np.zeros(len(spaces) + 1, np.intp)
     ends = np.full(len(spaces) + 1, len(codes), np.intp)
     np.add(spaces, 1, out=starts[1:])
@@ -227,22 +241,18 @@ def _letters() -> NDArray[np.uint64]:
     return _mixed(np.arange(1, _TABLE + 2, dtype=np.uint64) * np.uint64(_BASE))
 
 
-def _powers(length: int) -> NDArray[np.uint64]:
-    return _table_of_powers(_BASE, _rounded(length))
+@lru_cache(maxsize=1)
+def _powers() -> NDArray[np.uint64]:
+    return _powers_of(_BASE)
 
 
-def _inverses(length: int) -> NDArray[np.uint64]:
-    return _table_of_powers(pow(_BASE, -1, 2**64), _rounded(length))
+@lru_cache(maxsize=1)
+def _inverses() -> NDArray[np.uint64]:
+    return _powers_of(pow(_BASE, -1, 2**64))
 
 
-def _rounded(length: int) -> int:
-    """Few sizes, so that few tables are made."""
-    return max(1 << 16, 1 << (length - 1).bit_length())
-
-
-@lru_cache(maxsize=4)
-def _table_of_powers(base: int, length: int) -> NDArray[np.uint64]:
-    table = np.full(length, base, np.uint64)
+def _powers_of(base: int) -> NDArray[np.uint64]:
+    table = np.full(_PIECE + 1, base, np.uint64)
     table[0] = 1
     return np.multiply.accumulate(table)
 
