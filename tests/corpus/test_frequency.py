@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.corpus.pages import page, write_shards
 from tilewise.corpus.dedup_image_urls import distinct_image_urls
+from tilewise.corpus.dedup_steps import bounds
 from tilewise.corpus.frequency import image_frequency
 from tilewise.errors import DataError
 from tilewise.records import WebImage
@@ -55,6 +57,22 @@ def test_the_two_hashes_are_counted_apart_and_dropped_images_not(tmp_path: Path)
     assert [counts("p", "0" * 16), counts("d", "0" * 16)] == [1, 0]
     assert [counts("p", "1" * 16), counts("d", "1" * 16)] == [0, 1]
     assert counts("p", "2" * 16) == 0
+
+
+@given(key=st.integers(0, 2**64 - 1), parts=st.integers(1, 1000))
+def test_a_key_lies_in_the_part_that_is_asked_for_it(key: int, parts: int) -> None:
+    low, high = bounds((key * parts) >> 64, parts)
+    assert low <= key < high
+
+
+@pytest.mark.parametrize("parts", [1, 3, 7, 1000])
+def test_parts_meet_without_a_gap(parts: int) -> None:
+    edges = [bounds(part, parts) for part in range(parts)]
+    assert edges[0][0] == 0
+    assert edges[-1][1] == 2**64
+    assert all(one[1] == other[0] for one, other in pairwise(edges))
+    for low, _ in edges:
+        assert bounds((low * parts) >> 64, parts)[0] == low
 
 
 def backwards(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:

@@ -223,8 +223,11 @@ def partitions(total_bytes: int, memory_bytes: int) -> int:
 
 
 def bounds(part: int, parts: int, span: int = 2**64) -> tuple[int, int]:
-    """The range of a part where 0 to ``span`` is cut into equal ones."""
-    return span * part // parts, span * (part + 1) // parts
+    """The range of a part where 0 to ``span`` is cut into equal ones.
+
+    A key of 64 bits belongs to part ``key * parts >> 64``.
+    """
+    return -(-span * part // parts), -(-span * (part + 1) // parts)
 
 
 def _call(part: _Part) -> Marker:

@@ -1,7 +1,9 @@
 """MinHash of a document's text: what it is folded to, its shingles, and 112 values of them.
 
 Everything is computed with NumPy over a text's code points, so that signatures depend on nothing
-but ``METHOD``, the Unicode tables of Python and the seed; these three are stored with signatures.
+but ``METHOD``, the Unicode tables of Python and the settings; these are stored with signatures.
+From text to signature that is twice as fast as rensa and six times as fast as datasketch, whose
+shingles are strings (``benchmarks/corpus_dedup.py``), and no version of a package changes it.
 """
 
 from __future__ import annotations
