@@ -53,8 +53,9 @@ def test_a_recipe_can_be_a_file(tmp_path: Path) -> None:
     [
         ("x = 1", "has no function recipe()"),
         ("recipe = 3", "has no function recipe()"),
-        ("import nothing_of_this_name", "cannot be run (ModuleNotFoundError"),
+        ("import nothing_of_this_name", "cannot be run (ModuleNotFoundError in line 1"),
         ("def recipe(:", "cannot be run (SyntaxError"),
+        ("def recipe():\n    return 1 / 0", "cannot be run (ZeroDivisionError in line 2: division"),
     ],
 )
 def test_a_file_without_a_recipe_is_refused(tmp_path: Path, text: str, said: str) -> None:

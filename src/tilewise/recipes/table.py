@@ -6,9 +6,10 @@ import runpy
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from traceback import extract_tb
+from typing import Final
 
-from tilewise.errors import ConfigError
+from tilewise.errors import ConfigError, TilewiseError
 from tilewise.recipes import default_reader, domains, internvl, ixc2
 from tilewise.train.config import TrainConfig
 from tilewise.train.job import AnyConfig
@@ -73,9 +74,11 @@ def find_run(name: str) -> AnyConfig:
         raise ConfigError(f"{name}: there is no such file; check the path.")
     try:
         made = runpy.run_path(str(path)).get("recipe")
-    except (ImportError, NameError, SyntaxError) as err:
-        raise ConfigError(f"{name}: cannot be run ({type(err).__name__}: {err}).") from err
-    found: Any = made() if callable(made) else made
+        found = made() if callable(made) else made
+    except TilewiseError:
+        raise
+    except Exception as err:  # what a file of the user's own raises may be anything
+        raise ConfigError(f"{name}: cannot be run ({_told(err, path)}); correct it.") from err
     if type(found) not in OPENERS:
         kinds = " or ".join(kind.__name__ for kind in OPENERS)
         raise ConfigError(
@@ -84,6 +87,13 @@ def find_run(name: str) -> AnyConfig:
         )
     config: AnyConfig = found
     return config
+
+
+def _told(err: Exception, path: Path) -> str:
+    """An error with the line of a file that led to it, if one did."""
+    lines = [frame.lineno for frame in extract_tb(err.__traceback__) if frame.filename == str(path)]
+    where = f" in line {lines[-1]}" if lines else ""
+    return f"{type(err).__name__}{where}: {err}"
 
 
 def find_recipe(name: str) -> TrainConfig:
