@@ -11,6 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from queue import Queue
 
 from aiohttp import web
 from PIL import Image
@@ -94,16 +95,24 @@ def make_review(run: Run) -> Review:
 @contextmanager
 def served(review: Review) -> Iterator[str]:
     """The address of a review page that is served as long as the block."""
-    loop = asyncio.new_event_loop()
-    runner = web.AppRunner(make_app(review), access_log=None)
-    loop.run_until_complete(runner.setup())
-    loop.run_until_complete(web.TCPSite(runner, HOST, 0).start())
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    started: Queue[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Queue()
+
+    async def serve() -> None:
+        runner = web.AppRunner(make_app(review), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, HOST, 0).start()
+        ended = asyncio.Event()
+        address = f"http://{HOST}:{runner.addresses[0][1]}"
+        started.put((address, asyncio.get_running_loop(), ended))
+        await ended.wait()
+        await runner.cleanup()
+
+    # in a thread of its own, since playwright has a loop in this one
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
+    address, loop, ended = started.get(timeout=30)
     try:
-        yield f"http://{HOST}:{runner.addresses[0][1]}"
+        yield address
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(30)
