@@ -7,7 +7,7 @@ switched on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,7 @@ from tilewise.corpus.images import ImageConfig, wanted_images
 from tilewise.corpus.over import RunnerMap
 from tilewise.corpus.plan import Piece, Run
 from tilewise.corpus.raw import RawImage
-from tilewise.corpus.read import read_pages
+from tilewise.corpus.read_step import read_piece
 from tilewise.corpus.settings import plain
 from tilewise.corpus.stage_files import Marker, StageFolder, Told, key_of, read_rows, told_of
 from tilewise.corpus.steps import VERSION
@@ -94,7 +94,7 @@ class Archived:
         offsets = self._offsets(shard)
         with ImagePart(folder.path, name, restart=True) as part:
             for piece in run.shards[shard]:
-                for raw in _records(piece, offsets.get(piece.name, set()), run):
+                for raw in _records(run, piece, offsets):
                     put_archived(part, raw)
         measured = measure_part(folder.path, name, run.cfg.image)
         files = [folder.path / f"{name}.{ending}" for ending in ("log", "bytes", "facts")]
@@ -174,22 +174,23 @@ def _files(run: Run, shard: int) -> dict[str, Any]:
     return {kind: told.get(read.file(kind, shard).name) for kind in ("images", "robots")}
 
 
-def _records(piece: Piece, offsets: set[int], run: Run) -> Iterator[RawImage]:
-    """Records of a piece that begin at offsets; what lies close together is read in one go."""
-    at = sorted(offset for offset in offsets if piece.start <= offset < piece.end)
-    gap = GAP_BYTES if piece.unit == "bytes" else 1
+def _records(run: Run, piece: Piece, offsets: Mapping[str, set[int]]) -> Iterator[RawImage]:
+    """Wanted records of a piece; what lies close together is read in one go."""
     broken = Counter[str]()  # they were counted when they were read first
+    for start, end in _ranges(piece, offsets.get(piece.name, set())):
+        for raw in read_piece(run, piece, start, end, lambda reason: broken.update([reason])):
+            if isinstance(raw, RawImage) and raw.offset in offsets.get(raw.archive, ()):
+                yield raw
+
+
+def _ranges(piece: Piece, offsets: set[int]) -> Iterator[tuple[int, int]]:
+    """Ranges of a piece in which there is something wanted; of a folder all of its files."""
+    if piece.unit == "pages":
+        yield piece.start, piece.end
+        return
+    at = sorted(offset for offset in offsets if piece.start <= offset < piece.end)
     first = 0
     for i in range(1, len(at) + 1):
-        if i < len(at) and at[i] - at[i - 1] <= gap:
-            continue
-        for raw in read_pages(
-            piece.path,
-            counts=broken.update,
-            start=at[first],
-            end=at[i - 1] + 1,
-            cfg=run.cfg.read,
-        ):
-            if isinstance(raw, RawImage) and raw.offset in offsets:
-                yield raw
-        first = i
+        if i == len(at) or at[i] - at[i - 1] > GAP_BYTES:
+            yield at[first], at[i - 1] + 1
+            first = i

@@ -82,17 +82,24 @@ def _read(run: Run, shard: int, keys: dict[str, str]) -> dict[str, Marker]:
 
 
 def _raws(run: Run, shard: int, counts: Callable[[str], None]) -> Iterator[Raw]:
-    """What the pieces of a shard hold, under the names that the sources were given by."""
+    """What the pieces of a shard hold."""
     for piece in run.shards[shard]:
-        yield from (_named(raw, piece) for raw in _piece(run, piece, counts))
+        yield from read_piece(run, piece, piece.start, piece.end, counts)
 
 
-def _piece(run: Run, piece: Piece, counts: Callable[[str], None]) -> Iterator[Raw]:
-    return read_pages(piece.path, counts=counts, start=piece.start, end=piece.end, cfg=run.cfg.read)
+def read_piece(
+    run: Run, piece: Piece, start: int, end: int, counts: Callable[[str], None]
+) -> Iterator[Raw]:
+    """What a range of a source holds, under the name that the source was given by.
 
-
-def _named(raw: Raw, piece: Piece) -> Raw:
-    return raw if isinstance(raw, Dropped) else replace(raw, archive=piece.name)
+    Raises:
+        SourceError: the source is gone.
+    """
+    for raw in read_pages(piece.path, counts=counts, start=start, end=end, cfg=run.cfg.read):
+        if isinstance(raw, Dropped):
+            yield raw
+        else:
+            yield replace(raw, archive=piece.name + raw.archive.removeprefix(piece.path))
 
 
 def _note(raw: Raw, out: ShardOutput) -> None:
