@@ -78,11 +78,22 @@ def test_a_name_with_odd_signs_is_shown_in_one_line(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-@pytest.mark.parametrize("extra", [[], ["--json"], ["--out", "-"]])
-def test_a_full_disk_behind_standard_output_is_one_line(folder: Path, extra: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ask", "a.png", "What?", "--model", "tiny"],
+        ["ask", "a.png", "What?", "--model", "tiny", "--json"],
+        ["ask", "a.png", "What?", "--model", "tiny", "--out", "-"],
+        ["ask", "--help"],
+        ["--help"],
+        ["--version"],
+    ],
+    ids=" ".join,
+)
+def test_a_full_disk_behind_standard_output_is_one_line(folder: Path, words: list[str]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [sys.executable, str(PROGRAM), "ask", "a.png", "What?", "--model", "tiny", *extra],
+            [sys.executable, str(PROGRAM), *words],
             cwd=folder,
             stdout=full,
             stderr=subprocess.PIPE,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import click
 
@@ -31,21 +33,40 @@ INTERRUPTED: Final = 130
 class Program(click.Group):
     """Turns errors raised on purpose into one line and exit status 1, Ctrl-C into status 130."""
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Read the options; --help and --version print here."""
+        with _output_errors():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            with _output_errors():
+                return super().invoke(ctx)
         except TilewiseError as err:
             raise click.ClickException(shown(str(err))) from err
-        except OSError as err:
-            if err.errno not in FULL or err.filename is not None:
-                raise
-            raise click.ClickException(
-                f"the output cannot be written ({err.strerror}); make room, or send it elsewhere."
-            ) from err
         except KeyboardInterrupt:
             click.echo(err=True)
             ctx.exit(INTERRUPTED)
+
+
+@contextmanager
+def _output_errors() -> Iterator[None]:
+    """Say in one line that standard output takes no more."""
+    try:
+        yield
+    except OSError as err:
+        if err.errno not in FULL or err.filename is not None:
+            raise
+        raise click.ClickException(
+            f"the output cannot be written ({err.strerror}); make room, or send it elsewhere."
+        ) from err
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
