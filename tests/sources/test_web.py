@@ -210,6 +210,7 @@ def test_a_part_that_never_comes_does_not_hold_the_page_up(
 
 
 @chromium
+@pytest.mark.slow
 def test_downloads_are_refused(site: Site, clean: Path) -> None:
     fields = {"Content-Type": "text/html", "Content-Disposition": "attachment; filename=a.html"}
     site.pages["/file"] = (200, fields, b"<html>x")
