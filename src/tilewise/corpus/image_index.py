@@ -1,7 +1,7 @@
 """Finding one image among all parts of a store, by its address, in bounded memory.
 
-``index.keys`` holds one fixed row for each row of each log, sorted by a hash of the address; it is
-mapped, not read. A lookup is a binary search and two short reads.
+``index.keys`` holds the hashes of all addresses of all logs, sorted, and after them where the rows
+and facts of each lie; it is mapped, not read. A lookup is a binary search and two short reads.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ ARCHIVED: Final = "archive-"
 """How names of parts begin whose images were in the archive."""
 
 _NO_FACTS: Final = (1 << 64) - 1
-_KEY: Final = np.dtype(
-    [("high", "<u8"), ("low", "<u8"), ("part", "<u4"), ("row", "<u8"), ("facts", "<u8")]
-)
+_HIGH: Final = np.dtype("<u8")
+_PLACE: Final = np.dtype([("low", "<u8"), ("part", "<u4"), ("row", "<u8"), ("facts", "<u8")])
+_KEY: Final = np.dtype([("high", "<u8"), *((name, _PLACE[name]) for name in _PLACE.names or ())])
 _LINE: Final = 1 << 14
 
 
@@ -57,7 +57,10 @@ def index_images(folder: Path) -> int:
                 robots[host] = row
     keys = np.concatenate([np.zeros(0, _KEY), *tables])
     keys = keys[np.lexsort((keys["low"], keys["high"]))]
-    _replace(folder / KEYS, keys.tobytes())
+    places = np.empty(len(keys), _PLACE)
+    for name in _PLACE.names or ():
+        places[name] = keys[name]
+    _replace(folder / KEYS, keys["high"].tobytes() + places.tobytes())
     told = {"parts": names, "robots": {host: row["data"] for host, row in sorted(robots.items())}}
     _replace(folder / PARTS, json.dumps(told).encode())
     return len(keys)
@@ -82,14 +85,12 @@ class ImageIndex:
         self._allow_private = allow_private
         try:
             told = json.loads((folder / PARTS).read_bytes())
-            size = (folder / KEYS).stat().st_size
-            keys = np.memmap(folder / KEYS, _KEY, "r") if size else np.zeros(0, _KEY)
+            count = (folder / KEYS).stat().st_size // (_HIGH.itemsize + _PLACE.itemsize)
+            self._high, self._places = _mapped(folder / KEYS, count)
         except (OSError, ValueError) as err:
             raise DataError(
                 f"{folder} has no index of images that can be read ({err}); run the image stage."
             ) from err
-        self._keys: NDArray[np.void] = keys
-        self._high: NDArray[np.uint64] = keys["high"]
         self._names: list[str] = told["parts"]
         self._files: dict[tuple[int, str], int] = {}
         robots: dict[str, str] = told["robots"] if archive_robots else {}
@@ -168,11 +169,10 @@ class ImageIndex:
     def _found(self, url: str) -> Iterator[tuple[Row, int, int]]:
         high, low = _hash(url)
         at = int(np.searchsorted(self._high, np.uint64(high)))
-        while at < len(self._keys) and int(self._keys[at]["high"]) == high:
-            if int(self._keys[at]["low"]) == low:
-                key = self._keys[at]
-                number = int(key["part"])
-                yield self._row(number, "log", int(key["row"])), number, int(key["facts"])
+        while at < len(self._high) and int(self._high[at]) == high:
+            known, number, row_at, facts_at = self._places[at].item()
+            if known == low:
+                yield self._row(number, "log", row_at), number, facts_at
             at += 1
 
     def _row(self, number: int, ending: str, begin: int) -> Row:
@@ -216,6 +216,14 @@ def _table(folder: Path, name: str, number: int) -> tuple[NDArray[np.void], dict
     for place, (url, (begin, facts)) in enumerate(last.items()):
         table[place] = (*_hash(url), number, begin, facts)
     return table, robots if name.startswith(ARCHIVED) else {}
+
+
+def _mapped(path: Path, count: int) -> tuple[NDArray[np.uint64], NDArray[np.void]]:
+    """Hashes, which lie together so that a search touches few pages, and places."""
+    if not count:
+        return np.zeros(0, _HIGH), np.zeros(0, _PLACE)
+    places = np.memmap(path, _PLACE, "r", count * _HIGH.itemsize, (count,))
+    return np.memmap(path, _HIGH, "r", 0, (count,)), places
 
 
 def _hash(url: str) -> tuple[int, int]:
