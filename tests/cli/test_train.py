@@ -40,6 +40,20 @@ def test_settings_are_shown_with_changes() -> None:
     assert 'data.meta = "x"' in lines
 
 
+def test_minutes_take_the_place_of_steps() -> None:
+    lines = _run("internvl_tiny", "--minutes", "1.5", "--show").output.splitlines()
+    assert "schedule.minutes = 1.5" in lines
+    assert "schedule.steps = null" in lines
+
+
+def test_stages_of_the_default_reader_are_recipes_too() -> None:
+    lines = _run("default_reader_joint", "--model", "x", "--show").output.splitlines()
+    assert 'stage = "joint"' in lines
+    assert 'model.folder = "x"' in lines
+    done = _run("default_reader_joint", "--data", "x", "--show")
+    assert "has no setting 'meta'; it has real" in done.output
+
+
 def test_a_recipe_can_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(OWN)
@@ -70,6 +84,7 @@ def test_a_file_without_a_recipe_is_refused(tmp_path: Path, text: str, said: str
     ("words", "said"),
     [
         ((), "Give a recipe"),
+        (("internvl_tiny", "--steps", "2", "--minutes", "2"), "--steps and --minutes are both"),
         (("internvl_tiny",), "Give a folder for the run"),
         (("nothing", "--show"), "recipe 'nothing' is unknown"),
         (("missing.py", "--show"), "there is no such file"),
