@@ -236,12 +236,12 @@ def summary_line(summary: StageSummary) -> str:
     reasons = sorted(counts.reasons.items(), key=lambda one: (-one[1].documents, one[0]))
     told = ", ".join(f"{name} {sums.documents:,}" for name, sums in reasons[:4])
     more = ", ..." if len(reasons) > 4 else ""
-    rate = came / summary.worker_s if summary.worker_s else 0.0
+    rate = came / summary.cpu_s if summary.cpu_s else 0.0
     broken = sum(counts.broken.values())
     return (
         f"{summary.stage:<13} {came:>10,} documents, {counts.kept.documents:,} kept"
         f"{f', {dropped:,} dropped ({told}{more})' if dropped else ''}"
-        f"{f', {broken:,} records broken' if broken else ''}; {rate:,.0f}/s a process"
+        f"{f', {broken:,} records broken' if broken else ''}; {rate:,.0f}/s of a core"
     )
 
 

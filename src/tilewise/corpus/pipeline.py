@@ -42,7 +42,7 @@ SHOWN: Final = 3
 SUMMARY: Final = "stage.json"
 """What a stage's folder holds once all of its shards are done."""
 
-_PLAIN: Final = ("stage", "shards", "done_before", "worker_s", "global_s", "wall_s")
+_PLAIN: Final = ("stage", "shards", "done_before", "worker_s", "cpu_s", "global_s", "wall_s")
 
 Runners = Callable[[str], Runner]
 """The runner of a stage by its name, with as many workers as it is to have."""
@@ -53,7 +53,8 @@ class StageSummary:
     """How a stage ended.
 
     ``counts`` of all shards; ``worker_s``: seconds of all workers together in shards, whenever they
-    were done; ``global_s``: seconds of the clock in steps over all shards, ``wall_s``: in all.
+    were done, and ``cpu_s`` those of the processor; ``global_s``: seconds of the clock in steps
+    over all shards, ``wall_s``: in all.
     """
 
     stage: str
@@ -61,6 +62,7 @@ class StageSummary:
     done_before: int
     counts: Tally
     worker_s: float
+    cpu_s: float
     global_s: float
     wall_s: float
 
@@ -213,6 +215,7 @@ def _summed(
         done_before=sum(one.was_done for one in outcomes),
         counts=counts,
         worker_s=sum(marker["seconds"]["all"] for marker in markers),
+        cpu_s=sum(marker["seconds"].get("cpu", 0.0) for marker in markers),
         global_s=global_s,
         wall_s=wall_s,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -43,6 +43,11 @@ def read_shard(run: Run, shard: int, stages: tuple[str, ...]) -> list[Outcome]:
     ]
 
 
+def _now() -> tuple[float, float]:
+    """Seconds of the clock and of the processor."""
+    return perf_counter(), process_time()
+
+
 def _key(run: Run, stage: str, shard: int) -> str:
     settings = [run.cfg.read] if stage == READ else [run.cfg.read, run.cfg.extract]
     return key_of(
@@ -63,21 +68,24 @@ def _read(run: Run, shard: int, keys: dict[str, str]) -> dict[str, Marker]:
             stage: stack.enter_context(ShardOutput(run, stage, shard, key, *kinds[stage]))
             for stage, key in keys.items()
         }
-        extracted_s, began = 0.0, perf_counter()
+        extracted, began = [0.0, 0.0], _now()
         for raw in _raws(run, shard, out[READ].broken if READ in out else _nothing):
             if READ in out:
                 _note(raw, out[READ])
             if EXTRACT in out and isinstance(raw, RawPage):
-                at = perf_counter()
+                at = _now()
                 verdict = _extracted(raw, run)
-                extracted_s += perf_counter() - at
+                extracted = [
+                    s + now - then for s, now, then in zip(extracted, _now(), at, strict=True)
+                ]
                 if isinstance(verdict, Dropped):
                     out[EXTRACT].drop(None, verdict)
                 else:
                     out[EXTRACT].keep(None, verdict)
         if len(out) == 2:  # what is not extraction was reading
-            out[READ].seconds["all"] = perf_counter() - began - extracted_s
-            out[EXTRACT].seconds["all"] = extracted_s
+            rest = [now - then - s for s, now, then in zip(extracted, _now(), began, strict=True)]
+            out[READ].seconds.update(zip(("all", "cpu"), rest, strict=True))
+            out[EXTRACT].seconds.update(zip(("all", "cpu"), extracted, strict=True))
         return {stage: one.commit() for stage, one in out.items()}
 
 

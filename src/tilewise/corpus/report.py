@@ -118,11 +118,11 @@ def _row(
 
 def _rates(found: Mapping[str, StageSummary]) -> Iterator[str]:
     yield "<h2>Rates</h2><table><thead><tr><th>stage<th>shards<th>documents<th>left"
-    yield "<th>documents/s a process<th>seconds of processes<th>seconds over all shards"
+    yield "<th>documents/s of processor time<th>seconds of processes<th>seconds over all shards"
     yield "<th>seconds of the clock</tr></thead><tbody>"
     for stage, one in found.items():
         came = one.counts.taken.documents
-        rate = f"{came / one.worker_s:,.0f}" if one.worker_s else ""
+        rate = f"{came / one.cpu_s:,.0f}" if one.cpu_s else ""
         left = f"{one.counts.kept.documents / came:.1%}" if came else ""
         numbers = (f"{one.shards:,}", f"{came:,}", left, rate)
         cells = "".join(f"<td class=n>{n}" for n in numbers)

@@ -22,18 +22,18 @@ class StageState:
     shards: int
     is_ended: bool
     counts: Tally
-    worker_s: float
+    cpu_s: float
 
     def line(self) -> str:
         """As a person reads it."""
         if not self.done:
             return f"{self.stage:<13} not begun"
         came, kept = self.counts.taken.documents, self.counts.kept.documents
-        rate = came / self.worker_s if self.worker_s else 0.0
+        rate = came / self.cpu_s if self.cpu_s else 0.0
         state = "" if self.is_ended else ", goes on with the next build"
         return (
             f"{self.stage:<13} {self.done:,} of {self.shards:,} shards{state}: {came:,} documents, "
-            f"{kept:,} kept, {came - kept:,} dropped; {rate:,.0f}/s a process"
+            f"{kept:,} kept, {came - kept:,} dropped; {rate:,.0f}/s of a core"
         )
 
 
@@ -49,7 +49,7 @@ def stage_states(run: Run) -> Iterator[StageState]:
             shards=shards,
             is_ended=read_summary(run, stage) is not None,
             counts=total(tally_of(marker["counts"]) for marker in markers),
-            worker_s=sum(marker["seconds"]["all"] for marker in markers),
+            cpu_s=sum(marker["seconds"].get("cpu", 0.0) for marker in markers),
         )
 
 

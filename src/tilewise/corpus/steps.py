@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, Final
 
 from tilewise.corpus.plan import Run
@@ -66,7 +66,7 @@ class ShardOutput:
         self.extra: dict[str, Any] = {}
         self._stage, self._shard, self._key = stage, shard, key
         self._folder = StageFolder(run.folder(stage))
-        self._began = perf_counter()
+        self._began = perf_counter(), process_time()
         self._stack = ExitStack()
         names = ("part", "dropped", "samples", *kinds)
         self._files = {name: RowWriter(self._folder.file(name, shard)) for name in names}
@@ -106,7 +106,8 @@ class ShardOutput:
         for verdict, row in self._samples.rows():
             self._files["samples"].write({"verdict": verdict, **row})
         files = {file.path.name: file.commit() for file in self._files.values()}
-        seconds = {"all": perf_counter() - self._began, **self.seconds}
+        seconds = {"all": perf_counter() - self._began[0], "cpu": process_time() - self._began[1]}
+        seconds |= self.seconds
         marker: Marker = {
             "key": self._key,
             "files": files,
