@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from traceback import extract_tb
-from typing import Final
+from typing import Any, Final
 
 from tilewise.errors import ConfigError, TilewiseError
 from tilewise.recipes import default_reader, domains, internvl, ixc2
@@ -74,7 +74,7 @@ def find_run(name: str) -> AnyConfig:
         raise ConfigError(f"{name}: there is no such file; check the path.")
     try:
         made = runpy.run_path(str(path)).get("recipe")
-        found = made() if callable(made) else made
+        found: Any = made() if callable(made) else made
     except TilewiseError:
         raise
     except Exception as err:  # what a file of the user's own raises may be anything
