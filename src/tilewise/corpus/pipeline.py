@@ -215,7 +215,7 @@ def _summed(
         done_before=sum(one.was_done for one in outcomes),
         counts=counts,
         worker_s=sum(marker["seconds"]["all"] for marker in markers),
-        cpu_s=sum(marker["seconds"].get("cpu", 0.0) for marker in markers),
+        cpu_s=sum(marker["seconds"]["cpu"] for marker in markers),
         global_s=global_s,
         wall_s=wall_s,
     )

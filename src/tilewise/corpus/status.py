@@ -49,7 +49,7 @@ def stage_states(run: Run) -> Iterator[StageState]:
             shards=shards,
             is_ended=read_summary(run, stage) is not None,
             counts=total(tally_of(marker["counts"]) for marker in markers),
-            cpu_s=sum(marker["seconds"].get("cpu", 0.0) for marker in markers),
+            cpu_s=sum(marker["seconds"]["cpu"] for marker in markers),
         )
 
 
