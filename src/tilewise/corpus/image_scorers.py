@@ -124,7 +124,7 @@ class OnnxImageScorer:
             found = [session.run(None, {name: group})[0] for group in groups]
             rows = np.concatenate(found).reshape(len(images), -1).astype(np.float64)
             scores = _activated(rows, self.file)
-        except (RuntimeError, ValueError, IndexError, TypeError) as err:
+        except Exception as err:  # onnxruntime's errors have no root of their own
             raise ConfigError(
                 f"the scorer {self.file.model} does not take pictures of {self.file.size} pixels "
                 f"in {self.file.layout} ({str(err).partition(chr(10))[0][:200]}); see its settings."
