@@ -437,6 +437,13 @@ def test_decisions_make_dropped_documents(tmp_path: Path) -> None:
     assert found.state_bytes == 9
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_decisions_of_another_run_are_refused(count: int) -> None:
+    decisions = [Decision(None)] * 2
+    with pytest.raises(DataError, match="not equally many"):
+        list(deduplicated([page("text")] * count, decisions, SMALL))
+
+
 @pytest.mark.parametrize(
     ("cfg", "said"),
     [

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final, Literal
 
@@ -43,7 +44,7 @@ from tilewise.corpus.dedup_union import UnionFind
 from tilewise.corpus.dedup_verify import SetsOfShard, Verified
 from tilewise.corpus.minhash import MinHashConfig
 from tilewise.corpus.stage_files import Marker, StageFolder, key_of, write_whole
-from tilewise.errors import ConfigError
+from tilewise.errors import ConfigError, DataError
 from tilewise.records import Document, Dropped
 
 Level = Literal["exact", "url", "images", "near"]
@@ -169,8 +170,16 @@ def deduplicated(
     """Documents of a shard, those that are to go as dropped ones.
 
     ``value`` of these is the level and the id of the document that is kept.
+
+    Raises:
+        DataError: there are more documents than decisions, or fewer.
     """
-    for document, decision in zip(documents, decisions, strict=True):
+    for document, decision in zip_longest(documents, decisions):
+        if document is None or decision is None:
+            raise DataError(
+                "a shard's documents and the decisions on duplicates among them are not equally "
+                "many: they are of two runs. Find duplicates in these shards, in a new folder."
+            )
         if decision.level is None:
             yield document
         else:
