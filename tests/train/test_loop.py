@@ -19,7 +19,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tests.train import toy
 from tilewise.errors import ConfigError, TrainingError
-from tilewise.train.loop import CHECKPOINTS, LOGS, RunConfig
+from tilewise.train.loop import CHECKPOINTS, LOGS, RunConfig, Trainer
 from tilewise.train.report import HELD, Callback, StepReport, read_losses
 from tilewise.train.schedule import ScheduleConfig
 
@@ -212,7 +212,7 @@ def test_numbers_beside_the_loss_are_means_over_the_step(tmp_path: Path) -> None
 
 
 def test_a_run_of_some_time_ends_with_it_and_goes_on_counting(tmp_path: Path) -> None:
-    def run(seconds: float) -> toy.Trainer[Any]:
+    def run(seconds: float) -> Trainer[Any]:
         schedule = ScheduleConfig(minutes=seconds / 60, warmup_steps=3)
         return toy.trainer(tmp_path, None, schedule=schedule, callbacks=[reports.append])
 
