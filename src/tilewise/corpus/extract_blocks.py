@@ -16,7 +16,7 @@ from tilewise.corpus.extract_tree import BLOCKS, IMAGES
 from tilewise.records import Block, BlockKind, WebImage
 
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
-_ITEMS: Final = frozenset(("li", "dt", "dd"))
+_ITEMS: Final = frozenset(("li", "dt"))  # what a term means is text of its own
 _LINES: Final = frozenset(("p", "div", "section", "address", "center"))
 _SPECIAL: Final = IMAGES | {"video", "audio", "iframe"}
 _ALT: Final = 1000  # characters

@@ -41,6 +41,8 @@ def read_warc(
         try:
             for record, offset in _records(file, at, end):
                 last, was_counted = offset, False
+                if _kind(record) not in _READ:
+                    continue
                 body = _body(record, limit)
                 if not body.is_whole:
                     counts("truncated_record")
@@ -56,29 +58,47 @@ def read_warc(
             was_counted = last >= 0
         else:
             if is_whole:
+                if _is_cut(file, max(at, last), end):
+                    counts("truncated_record")
                 return
         at = _next_record(file, max(at, last) + 1, end)
 
 
+_READ: Final = ("response", "resource", "unknown", "")
+
+
+def _kind(record: Any) -> str:
+    return str(record.headers.get("WARC-Type") or "").lower()
+
+
 def _records(file: BinaryIO, at: int, end: int) -> Iterator[tuple[Any, int]]:
     """Records from one that begins at ``at``, with their offsets, until ``end``."""
-    archive_iterator, kinds = _fastwarc()
     file.seek(at)
-    for record in archive_iterator(file, record_types=kinds, parse_http=False):
+    for record in _archive_iterator()(file, parse_http=False):
         offset = int(record.stream_pos)
         if offset >= end and _begins(file, offset):
             return
         yield record, offset
 
 
-def _fastwarc() -> tuple[Any, Any]:
+def _archive_iterator() -> Any:
     if importlib.util.find_spec("fastwarc") is None:
         raise MissingExtraError(
             'reading WARC files needs fastwarc; install it with: pip install "tilewise[corpus]"'
         )
-    from fastwarc.warc import ArchiveIterator, WarcRecordType  # noqa: PLC0415 - an extra
+    from fastwarc.warc import ArchiveIterator  # noqa: PLC0415 - an extra
 
-    return ArchiveIterator, WarcRecordType.response | WarcRecordType.resource
+    return ArchiveIterator
+
+
+def _is_cut(file: BinaryIO, last: int, end: int) -> bool:
+    """Whether a record begins after the last that was met: what is there is too short to be one."""
+    at = _next_record(file, last + 1, end)
+    if at is None:
+        return False
+    file.seek(at - 4)
+    before = file.read(4 + len(_MEMBER))
+    return before.endswith(_MEMBER) or before.startswith(b"\r\n\r\n")
 
 
 def _begins(file: BinaryIO, offset: int) -> bool:
