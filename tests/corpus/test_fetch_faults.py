@@ -147,6 +147,74 @@ def test_answers_that_are_no_image_have_a_reason(
     assert row["detail"].startswith(detail)
 
 
+ODD_ANSWERS = {
+    "nothing": b"\r\n\r\n",
+    "no reason": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok",
+    "odd status": b"HTTP/1.1 999 What\r\nContent-Length: 2\r\n\r\nok",
+    "no status": b"HTTP/1.1 abc OK\r\n\r\n",
+    "odd version": b"HTTP/9.7 200 OK\r\n\r\n",
+    "no colon": b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n",
+    "null bytes": b"HTTP/1.1 200 OK\r\nX: \x00\x01\r\n\r\n\x00",
+    "minus length": b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+    "vast length": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "odd chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nhello\r\n",
+    "vast chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFFF\r\n",
+    "early hints": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 500,
+    "many headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 5000 + b"\r\n",
+    "other letters": "HTTP/1.1 200 Öl\r\nÄ: ö\r\n\r\n".encode("latin-1"),
+    "no location": b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n",
+    "empty location": b"HTTP/1.1 302 Found\r\nLocation:\r\nContent-Length: 0\r\n\r\n",
+    "odd location": b"HTTP/1.1 302 Found\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n",
+    "raw location": b"HTTP/1.1 302 Found\r\nLocation: /\xe4\xff b%zz\r\nContent-Length: 0\r\n\r\n",
+    "vast location": b"HTTP/1.1 302 Found\r\nLocation: /" + b"a" * 9000 + b"\r\n\r\n",
+    "odd wait": b"HTTP/1.1 503 No\r\nRetry-After: 1e99\r\nContent-Length: 0\r\n\r\n",
+    "old wait": b"HTTP/1.1 503 No\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n"
+    b"Date: Sat, 01 Jan 2000 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n",
+    "upgrade": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("packing", ["", "robots"])
+def test_odd_answers_leave_one_row_each_and_stop_nothing(
+    site: Site, tmp_path: Path, packing: str
+) -> None:
+    def raw(data: bytes) -> Callable[[BaseHTTPRequestHandler], object]:
+        return lambda handler: handler.wfile.write(data)
+
+    urls = []
+    for number, data in enumerate(ODD_ANSWERS.values()):
+        urls.append(f"http://{number}.example:{urlsplit(site.base).port}/{number}.png")
+        site.pages[f"/{number}.png"] = raw(data)
+
+    def rules(handler: BaseHTTPRequestHandler) -> None:
+        number = int(handler.headers["Host"].partition(".")[0])
+        handler.wfile.write(list(ODD_ANSWERS.values())[number])
+
+    if packing == "robots":
+        site.pages["/robots.txt"] = rules
+
+    def here(host: str, port: int, timeout_s: float) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    fetch_images(urls, tmp_path, "web", HERE, look_up=here)
+    with ImagePart(tmp_path, "web") as part:
+        assert set(urls) <= set(part.rows)
+        assert not any("sha256" in row for row in part.rows.values())
+
+
+def test_an_error_of_the_disk_ends_the_run_as_itself(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        raise ConfigError("web.log cannot be written (no space); make room")
+
+    site.pages["/a.png"] = png()
+    monkeypatch.setattr(ImagePart, "put", full)
+    with pytest.raises(ConfigError, match="make room"):
+        fetch_images([site["/a.png"]], tmp_path, "web", HERE)
+
+
 def test_a_packed_image_within_the_limit_is_unpacked(site: Site, tmp_path: Path) -> None:
     site.pages["/a.png"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(png(3)))
     assert _row(tmp_path, site["/a.png"])["size"] == len(png(3))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tilewise.corpus.addresses import checked_url
 from tilewise.corpus.robots import (
     DISALLOW_ALL,
     MAX_ROBOTS_BYTES,
@@ -16,6 +18,7 @@ from tilewise.corpus.robots import (
     robots_url,
     rules_for_status,
 )
+from tilewise.errors import SourceError
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,13 @@ def test_any_bytes_are_rules(data: bytes) -> None:
     rules = Rules(data)
     assert rules.allows("http://a.example/a.png") in (True, False)
     assert 0 <= rules.delay_s < float("inf")
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_any_address_can_be_judged_by_any_rule(rule: str, path: str) -> None:
+    rules = Rules(f"User-agent: *\nDisallow: {rule}\nAllow: {rule}*$\n".encode())
+    with suppress(SourceError):
+        assert rules.allows(checked_url(f"http://a.example/{path}")) in (True, False)
 
 
 def test_what_lies_beyond_the_limit_does_not_count() -> None:

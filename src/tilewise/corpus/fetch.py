@@ -96,7 +96,10 @@ def fetch_images(
     with ImagePart(folder, name) as part:
         may_ask = (lambda url: not skip(url)) if skip else _always
         fetcher = _Fetcher(part, cfg, may_ask, owns or _always, now, random.Random(seed))
-        return asyncio.run(fetcher.run(urls, look_up, told))
+        try:
+            return asyncio.run(fetcher.run(urls, look_up, told))
+        except BaseExceptionGroup as group:  # of tasks that ended together
+            raise _first(group) from group
 
 
 def led_to(folder: Path, is_known: Callable[[str], bool]) -> list[str]:
@@ -304,6 +307,12 @@ class _Fetcher:
 
     def _captured(self) -> str:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now()))
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _always(url: str) -> bool:

@@ -112,8 +112,8 @@ class HttpClient:
             max_bytes: most that its body may hold, unpacked too.
             cut: keep the beginning of a longer body, where it would else be refused.
         """
-        asked = URL(url, encoded=True)
         try:
+            asked = URL(url, encoded=True)
             await self.places(asked.raw_host or "", asked.port or 0)
             async with self._session.get(asked, allow_redirects=False) as response:
                 try:
