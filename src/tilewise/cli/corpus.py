@@ -291,13 +291,16 @@ def explain(run: Path, page: str) -> None:
 def verify(run: Path, progress: bool | None) -> None:
     """Read everything that RUN holds, and say what is damaged or does not add up.
 
-    The exit status is 1 if anything is.
+    RUN may be a folder of shards alone. The exit status is 1 if anything is wrong.
     """
-    from tilewise.corpus.plan import load_run
+    from tilewise.corpus.plan import RUN_FILE, load_run
     from tilewise.corpus.verify import verify as verify_all
+    from tilewise.corpus.verify import verify_shards
+    from tilewise.shards.index import NAME
 
     line, faults = ProgressLine(progress), 0
-    for fault in verify_all(load_run(run), line):
+    is_shards = not (run / RUN_FILE).exists() and (run / NAME).exists()
+    for fault in verify_shards(run, line) if is_shards else verify_all(load_run(run), line):
         line.clear()
         click.echo(shown(fault))
         faults += 1

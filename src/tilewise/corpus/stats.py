@@ -27,6 +27,10 @@ _TOKEN: Final = re.compile(
     "|[^\\s\u0e01-\u0e4e\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
 
+_UNSPACED: Final = re.compile(
+    "[\u0e01-\u0e4e\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+
 _LINEAR: Final = 50
 """Bins of a histogram between 0 and 1."""
 
@@ -40,9 +44,9 @@ def count_tokens(document: Document) -> int:
 
 
 def _text_tokens(text: str) -> int:
-    if text.isascii():
+    if text.isascii() or _UNSPACED.search(text) is None:
         return len(text.split())
-    return sum(1 for _ in _TOKEN.finditer(text))
+    return len(_TOKEN.findall(text))
 
 
 @dataclass(slots=True)

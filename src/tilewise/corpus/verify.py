@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from tilewise.corpus.final_stage import form_folder
 from tilewise.corpus.pipeline import read_summary
 from tilewise.corpus.plan import Run
 from tilewise.corpus.read_step import EXTRACT
@@ -11,10 +13,11 @@ from tilewise.corpus.stage_files import Marker, StageFolder, Told, read_lines
 from tilewise.corpus.stages import BEFORE, STAGES, count_shards
 from tilewise.corpus.stats import MEASURES, Tally, tally_of, total
 from tilewise.errors import DataError
+from tilewise.shards.document_check import verify as check
 
 
 def verify(run: Run, told: Told) -> Iterator[str]:
-    """Look at every file of every stage that has begun.
+    """Look at every file of every stage that has begun, and at the shards of the output.
 
     Yields:
         A sentence for each fault: a missing or damaged file, counts that do not add up.
@@ -39,6 +42,22 @@ def verify(run: Run, told: Told) -> Iterator[str]:
         counts = total(tally_of(marker["counts"]) for marker in markers)
         yield from _count_faults(run, stage, counts, before)
         before = counts
+    for form in run.cfg.output.forms:
+        yield from verify_shards(form_folder(run, form), told)
+
+
+def verify_shards(folder: Path, told: Told) -> Iterator[str]:
+    """Look at the shards of a folder with an index: hashes, and the form of every row.
+
+    Raises:
+        DataError: there is no index.
+    """
+    found = check(folder, lambda done, of: told(folder.name, done, of))
+    for fault in found.faults:
+        yield f"{fault.where}: {fault.kind}: {fault.detail}"
+    more = sum(found.counts.values()) - len(found.faults)
+    if more > 0:
+        yield f"{folder}: {more:,} more faults."
 
 
 def _faults(folder: StageFolder, stage: str, shard: int, marker: Marker) -> Iterator[str]:
