@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from tilewise.corpus.full_config import FullFilterConfig
 from tilewise.records import Block
@@ -40,6 +41,14 @@ class Context:
     lang: str = "en"
     url: str = ""
     flagged: frozenset[str] = frozenset()
+
+    @property
+    def host(self) -> str:
+        """The host of the document's URL, "" where it has none."""
+        try:
+            return urlsplit(self.url).hostname or ""
+        except ValueError:  # such as http://[bad/
+            return ""
 
     @property
     def is_compat(self) -> bool:

@@ -36,8 +36,8 @@ _CREDIT_IN_BRACKETS = re.compile(
 )
 _PHOTOGRAPHER = re.compile(rf"{_NAME}(?:摄影|摄)[）)]?$")
 _TURN_PAGE = re.compile(
-    r"[（(【]?\s*(?:紧接|上接|下转|转|接)\s*(?:第\s*)?[A-Za-z]?\s*[\d一二三四五六七八九十]{1,4}"
-    r"\s*[版页]\s*[）)】]?"
+    r"[（(【]?\s?(?:紧接|上接|下转|转|接)\s?(?:第\s?)?[A-Za-z]?\s?[\d一二三四五六七八九十]{1,4}"
+    r"\s?[版页]\s?[）)】]?"
 )
 _KEYWORDS = re.compile(
     r"相关阅读|相关新闻|相关链接|相关文章|延伸阅读|推荐阅读|热门推荐|猜你喜欢|为您推荐|更多精彩"
@@ -46,7 +46,7 @@ _KEYWORDS = re.compile(
     r"|扫一扫|分享到|微信公众号|关注我们|责任编辑|版权所有|ICP备"
 )
 _SUFFIX = re.compile(
-    r"\s*(?:[\[【（(]\s*(?:详细|详情|全文|更多|图|组图|多图|完|本文完|未完待续|待续|责任编辑[^\]】）)]*)"
+    r"\s{0,4}(?:[\[【（(]\s{0,4}(?:详细|详情|全文|更多|图|组图|多图|完|本文完|未完待续|待续|责任编辑[^\]】）)]*)"
     r"\s*[\]】）)]|(?:更多|详情|查看详情|阅读全文|展开全文)\s*[>»›→]+|[>»›→]{2,}|-\s*END\s*-|▲|▼|■|◆|●)\s*$"
 )
 _VIDEO = re.compile(
@@ -70,7 +70,7 @@ _FRAUD: Final = tuple(
     推荐码 邀请码""".split()
 )
 _MARKER = re.compile(r"^(?:[▪•·●○■◆*-]|\d{1,2}[.、)）]|[（(]\d{1,2}[)）])$")
-_EDIT_LINK = re.compile(r"\s*[\[【（(]?\s*(?:编辑本段|编辑|播报)\s*[\]】）)]?$")
+_EDIT_LINK = re.compile(r"\s{0,4}[\[【（(]?\s{0,4}(?:编辑本段|编辑|播报)\s*[\]】）)]?$")
 
 
 def duplicate_lines(blocks: Sequence[Block], context: Context) -> Changes:
@@ -137,7 +137,7 @@ def _keyword_line(line: str, context: Context) -> str | None:
 
 def _strange_suffix(line: str, context: Context) -> str | None:
     """Chinese 5: what pages hang on the end of a line: [详细], (完), 更多>>, arrows, squares."""
-    return _SUFFIX.sub("", line)
+    return line[:-_SHORT] + _SUFFIX.sub("", line[-_SHORT:])
 
 
 def _video_line(line: str, context: Context) -> str | None:
@@ -195,7 +195,11 @@ def each_line(test: LineTest) -> Callable[[Sequence[Block], Context], Changes]:
             if block.kind not in _LINED:
                 continue
             lines = block.text.split("\n")
-            now = [kept for line in lines if (kept := test(line, context)) is not None]
+            now = [
+                kept
+                for line in lines
+                if (kept := line if line.isspace() or not line else test(line, context)) is not None
+            ]
             if now != lines:
                 found[place] = with_text(block, "\n".join(now))
         return found

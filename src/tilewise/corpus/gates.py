@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlsplit
 
 from tilewise.corpus.edits import Context
 from tilewise.corpus.filter_text import Broken
@@ -98,7 +97,7 @@ Gate = Callable[[Scores, int, Context], Found]
 
 def newspaper_source(scores: Scores, images: int, context: Context) -> Found:
     """Chinese 9: a page of a source that is dropped as a whole, by its host."""
-    host = urlsplit(context.url).hostname or ""
+    host = context.host
     for source in context.cfg.newspaper_hosts:
         if host == source or host.endswith(f".{source}"):
             return host, source

@@ -9,11 +9,11 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
-from urllib.parse import urlsplit
 
 from tilewise.corpus.edits import Changes, Context, with_text
 from tilewise.corpus.paragraphs import (
     NOTES,
+    PARAGRAPHS,
     SENTENCE_ENDS,
     positions,
     sentences,
@@ -23,7 +23,8 @@ from tilewise.corpus.phrases import CAPTION_WORDS
 from tilewise.corpus.rules_text import CLOCK, DATE
 from tilewise.records import Block
 
-_NEWLINE = re.compile(r"[^\S\n]*\n\s*")
+_NEWLINE = re.compile(r"(?<![^\S\n])[^\S\n]*\n\s*")
+_PAGE = re.compile(r"^[^?#]*\.html(?:[?#]|$)", re.IGNORECASE)
 _TOKEN = re.compile(r"\w+")
 _NUMBERED = re.compile(r"\[\d{1,2}\] ?\S")
 _MARK = re.compile(r" ?\[\d{1,2}\]")
@@ -71,14 +72,11 @@ def incomplete_sentences(blocks: Sequence[Block], context: Context) -> Changes:
     the start whole paragraphs go, and at the end the last sentence of each.
     """
     places = positions(blocks)
-    found: dict[int, tuple[Block, ...]] = {}
-    while places:
-        text = blocks[places[0]].text.rstrip()
-        if text.endswith(SENTENCE_ENDS) or len(sentences(text)) > 1:
-            break
-        found[places.pop(0)] = ()
-    while places:
-        place = places.pop()
+    first = 0
+    while first < len(places) and not _has_whole_sentence(blocks[places[first]].text):
+        first += 1
+    found: dict[int, tuple[Block, ...]] = dict.fromkeys(places[:first], ())
+    for place in reversed(places[first:]):
         text = blocks[place].text.rstrip()
         if text.endswith(SENTENCE_ENDS):
             break
@@ -86,6 +84,10 @@ def incomplete_sentences(blocks: Sequence[Block], context: Context) -> Changes:
         if found[place]:
             break
     return found
+
+
+def _has_whole_sentence(text: str) -> bool:
+    return text.rstrip().endswith(SENTENCE_ENDS) or len(sentences(text)) > 1
 
 
 def empty_heading(blocks: Sequence[Block], context: Context) -> Changes:
@@ -102,31 +104,30 @@ def irrelevant_images(blocks: Sequence[Block], context: Context) -> Changes:
     return {
         place: ()
         for place, block in enumerate(blocks)
-        if block.image is not None
-        and (not block.image.url or urlsplit(block.image.url).path.lower().endswith(".html"))
+        if block.image is not None and (not block.image.url or _PAGE.search(block.image.url))
     }
 
 
 def irrelevant_captions(blocks: Sequence[Block], context: Context) -> Changes:
     """18: such images, and beside any image a short text on downloads, credits, sources."""
     found = dict(irrelevant_images(blocks, context))
+    last: int | None = None  # the text before
+    is_after_image = False  # with no text between
     for place, block in enumerate(blocks):
-        if block.image is None:
+        if block.image is not None:
+            is_after_image = True
+            near = last
+        elif block.kind in _CAPTIONS:
+            near, last = place if is_after_image else None, place
+            is_after_image = False
+        else:
             continue
-        for near in (_text_beside(blocks, place, -1), _text_beside(blocks, place, 1)):
-            if near is not None and _is_caption(blocks[near].text, context.cfg.caption_words):
-                found[near] = ()
+        if near is not None and _is_caption(blocks[near].text, context.cfg.caption_words):
+            found[near] = ()
     return found
 
 
-def _text_beside(blocks: Sequence[Block], place: int, step: int) -> int | None:
-    """The nearest text before or after a position that is no heading."""
-    place += step
-    while 0 <= place < len(blocks):
-        if blocks[place].kind in ("text", "quote", "detail", "list"):
-            return place
-        place += step
-    return None
+_CAPTIONS: Final = PARAGRAPHS | {"list"}
 
 
 def _is_caption(text: str, most: int) -> bool:
@@ -186,9 +187,14 @@ def date_handle(blocks: Sequence[Block], context: Context) -> Changes:
         place: ()
         for place, block in enumerate(blocks)
         if block.kind in NOTES
+        and len(block.text) <= _NOTE_CHARS
         and word_count(block.text) < context.cfg.note_words
         and _NOTE.search(block.text.lower())
     }
+
+
+_NOTE_CHARS: Final = 400
+"""Longer elements are no notes, whatever they count as words."""
 
 
 def closing_note(blocks: Sequence[Block], context: Context) -> Changes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
 
 from tilewise.corpus.edits import Context, Paragraph
 from tilewise.corpus.paragraphs import sentences
@@ -38,7 +37,8 @@ _URL = (
     rf"|(?<![@\w./-])(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:{_HOSTS})\b(?![\w@-])(?:/{_IN_URL})?/?)"
 )
 _URL_AND_GAP = re.compile(
-    rf"(?P<gap>[^\S\n]*)(?:[(\[<]\s*{_URL}\s*[)\]>]|{_URL})(?P<next>[^\S\n]*)(?=(?P<after>.?))",
+    rf"(?P<gap>[^\S\n]{{0,4}})(?:[(\[<]\s?{_URL}\s?[)\]>]|{_URL})(?P<next>[^\S\n]*)"
+    r"(?=(?P<after>.?))",
     re.IGNORECASE,
 )
 _URL_HINT = re.compile(rf"://|www\.|\.(?:{_HOSTS})(?!\w)", re.IGNORECASE)
@@ -168,11 +168,10 @@ def advertisement_line(p: Paragraph, context: Context) -> str | None:
     """19: the word advertisement alone; on dictionary sites, what comes from a quiz on."""
     if p.folded.strip(" .:-—*[]()") == "advertisement":
         return None
-    host = urlsplit(context.url).hostname or ""
-    if not host.endswith(context.cfg.quiz_hosts):
-        return p.text
     found = _QUIZ.search(p.folded)
-    return p.text if found is None else p.text[: found.start()] or None
+    if found is None or not context.host.endswith(context.cfg.quiz_hosts):
+        return p.text
+    return p.text[: found.start()] or None
 
 
 def very_short(p: Paragraph, context: Context) -> str | None:
