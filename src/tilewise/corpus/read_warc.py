@@ -112,11 +112,14 @@ def _begins(file: BinaryIO, offset: int) -> bool:
 
 def _opens(data: bytes) -> bool:
     """Whether bytes open a record, packed or not."""
+    is_last = len(data) < _LOOK
     if data.startswith(_MEMBER):
         try:
             data = zlib.decompressobj(31).decompress(data, 16)
         except zlib.error:
             return False
+        if is_last:  # a member that was cut may give no byte yet
+            return _WARC.startswith(data[: len(_WARC)])
     return data.startswith(_WARC)
 
 
@@ -161,8 +164,9 @@ def _body(record: Any, limit: int) -> _Body:
         record.parse_http(auto_decode="none")
     length = record.content_length
     data = record.reader.read(min(length, limit))
-    has_name = record.headers.get("WARC-Target-URI") is not None
-    return _Body(data, has_name and len(data) >= min(length, limit))
+    names = ("WARC-Target-URI", "Content-Length")
+    is_named = all(record.headers.get(name) is not None for name in names)
+    return _Body(data, is_named and len(data) >= min(length, limit))
 
 
 def _raw(
