@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from tests.shards.making import picture
 from tilewise.errors import DataError
 from tilewise.shards.document_check import verify
 from tilewise.shards.document_files import ShardsConfig, write_documents
-from tilewise.shards.document_shards import index_files
+from tilewise.shards.document_shards import index_files, read_documents
 from tilewise.shards.index import FORMS, Form, write_index
 
 SMALL = ShardsConfig(group_bytes=6_000, shard_bytes=9_000)
@@ -70,6 +72,21 @@ def test_damage_is_counted_and_the_other_shards_are_read(
     assert found.counts[kind] == 1  # type: ignore[index]
     assert str(files[0]) in found.faults[0].where
     assert found.rows > 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_any_damage_is_told_or_read_and_never_ends_the_reading(form: Form, tmp_path: Path) -> None:
+    (path, *_) = written(tmp_path, form)
+    whole = path.read_bytes()
+    draw = random.Random(form)
+    for _ in range(25):
+        data = bytearray(whole)
+        for at in draw.sample(range(len(data)), 3):
+            data[at] = draw.randrange(256)
+        path.write_bytes(data[: draw.choice([len(data), draw.randrange(len(data))])])
+        assert not verify(tmp_path).is_whole
+        with suppress(DataError):
+            list(read_documents(path))
 
 
 def test_a_row_that_breaks_the_form_is_counted(tmp_path: Path) -> None:

@@ -186,6 +186,17 @@ def test_damaged_rows_are_counted_once_also_behind_a_resume(tmp_path: Path) -> N
     assert again.bad == data.bad
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_shard_that_is_cut_short_ends_the_stream_with_a_sentence(
+    form: Form, tmp_path: Path
+) -> None:
+    write(tmp_path, form)
+    path = sorted(tmp_path.glob("part-*"))[-1]
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(DataError, match="by the index"):
+        list(InterleavedDataset(tmp_path))
+
+
 def test_rows_of_which_none_can_be_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"general_metadata": 1}\n' * 3)
     with pytest.raises(DataError, match="none of 3 rows"):
@@ -213,7 +224,8 @@ def test_a_state_of_other_shards_or_a_damaged_one_is_told(
     write(tmp_path, "jsonl", 5)
     with pytest.raises(DataError, match="shards"):
         InterleavedDataset(tmp_path).load_state_dict(state)
-    for readers in ([{"worker": 0}], [state["readers"][0] | {"shard": 99}], 3):
+    (own,) = state["readers"]
+    for readers in ([{"worker": 0}], [own | {"shard": 99}], [own | {"worker": 1}], 3):
         with pytest.raises(DataError, match="hold together"):
             InterleavedDataset(folders["jsonl"]).load_state_dict(state | {"readers": readers})
 

@@ -235,6 +235,8 @@ class InterleavedDataset(IterableDataset[Item]):
         """How many rows of its part a reader has given, with this one."""
         position = self._order.position(self._number(at), at.epoch)
         start, end = self._part(at.worker, at.workers)
+        if not start <= position < end:
+            raise ValueError(f"row {at.row} of shard {at.shard} is not that reader's")
         if at.is_last:
             return end - start
         window = (position - start) // self._buffer
