@@ -1,8 +1,8 @@
 """The processes that train together, as the loop sees them; a single one needs nothing of it.
 
 A step has the same batches whatever the number of processes: ranks share them. So a run may go on
-with more or fewer of them than it began with. Of data that is drawn in chunks (``train.drawn``) each
-rank takes whole chunks, so that there a step's batches are others.
+with more or fewer of them than it began with. Of data that is drawn in chunks (``train.drawn``)
+each rank takes whole chunks, so that there a step's batches are others.
 """
 
 from __future__ import annotations
