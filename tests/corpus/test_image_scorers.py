@@ -50,7 +50,7 @@ def test_a_cut_sees_the_middle_and_a_stretch_sees_all(tmp_path: Path) -> None:
     image = _flat(0, 0, 0, width=60, height=20)
     image[:, 20:40] = 255
     assert OnnxImageScorer(file)([image])[0] == pytest.approx(255, abs=25)
-    stretched = OnnxImageScorer(replace(file, crop=False))([image])[0]
+    stretched = OnnxImageScorer(replace(file, keep_aspect=False))([image])[0]
     assert stretched == pytest.approx(85, abs=5)
     assert OnnxImageScorer(replace(file, resize=16))([image])[0] == pytest.approx(255)
 

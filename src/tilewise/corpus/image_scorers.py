@@ -52,16 +52,17 @@ class ImageScorers:
 class ImageScorerFile:
     """An ONNX model with one picture, or a batch of them, as its only input.
 
-    A picture is made ``size`` × ``size`` pixels: its shorter side ``resize`` long (``size`` if 0)
-    and the middle cut out, or stretched where ``crop`` is off. Values 0 to 255 are multiplied by
-    ``scale``, then ``mean`` is taken off and ``std`` divides, in the order of ``channels``.
-    ``layout``: colours first or last. ``column`` of the output is the score, after ``activation``.
+    A picture's shorter side is made ``resize`` pixels long (``size`` if 0), or without
+    ``keep_aspect`` both sides, and the middle of ``size`` × ``size`` pixels is cut out. Values 0 to
+    255 are multiplied by ``scale``, then ``mean`` is taken off and ``std`` divides, in the order of
+    ``channels``. ``layout``: colours first or last. ``column`` of the output is the score, after
+    ``activation``.
     """
 
     model: Path = Path()
     size: int = 224
     resize: int = 0
-    crop: bool = True
+    keep_aspect: bool = True
     scale: float = 1 / 255
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -136,15 +137,12 @@ class OnnxImageScorer:
     def _ready(self, pixels: Pixels) -> NDArray[np.float32]:
         """One picture as the model wants it."""
         file, image = self.file, Image.fromarray(pixels)
-        if file.crop:
-            short = file.resize or file.size
-            ratio = short / min(image.size)
-            wide, high = (max(short, round(side * ratio)) for side in image.size)
-            left, top = (wide - file.size) // 2, (high - file.size) // 2
-            image = image.resize((wide, high), Image.Resampling.BICUBIC)
-            image = image.crop((left, top, left + file.size, top + file.size))
-        else:
-            image = image.resize((file.size, file.size), Image.Resampling.BICUBIC)
+        side = file.resize or file.size
+        ratio = side / min(image.size) if file.keep_aspect else 0.0
+        wide, high = (max(side, round(length * ratio)) for length in image.size)
+        left, top = (wide - file.size) // 2, (high - file.size) // 2
+        image = image.resize((wide, high), Image.Resampling.BICUBIC)
+        image = image.crop((left, top, left + file.size, top + file.size))
         values = np.asarray(image, np.float32)
         values = values[..., ::-1] if file.channels == "bgr" else values
         mean, std = np.array(file.mean, np.float32), np.array(file.std, np.float32)
