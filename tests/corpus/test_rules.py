@@ -207,7 +207,7 @@ def test_23b_a_short_element_on_references_goes_with_all_after_it() -> None:
     assert found == [A]
     long = f"{LONG}: it is a reference for mills"
     assert only("references_sponsors", long, A) == [long, A]
-    many = [block("References", "header"), *[A] * 24]
+    many: list[Block | str] = [block("References", "header"), *[A] * 24]
     assert only("references_sponsors", *many)[0] == "References"
 
 
