@@ -105,6 +105,8 @@ def decode(data: bytes, content_type: str = "") -> Decoded:
     for mark, name in _MARKS:
         if data.startswith(mark):  # a BOM overrules a header for browsers too
             return Decoded(data[len(mark) :].decode(name, "replace"), name, "bom")
+    if name := _wide(data[:_META_BYTES]):
+        return Decoded(data.decode(name, "replace"), name, "detected")
     claims: list[tuple[str, Said]] = []
     if match := _HTTP.search(content_type):
         claims.append((match[1], "http"))
@@ -134,6 +136,14 @@ def python_name(label: str) -> str:
     return name if _KNOWN.fullmatch(name) else ""
 
 
+def _wide(head: bytes) -> str:
+    """The kind of UTF-16 that a page without a mark is in: every second byte of markup is zero."""
+    first, second = head[::2].count(0), head[1::2].count(0)
+    if (first + second) * 3 < len(head) or min(first, second) * 4 > max(first, second) or not head:
+        return ""
+    return "utf-16-le" if second > first else "utf-16-be"
+
+
 def _as_utf8(data: bytes) -> str | None:
     """The text, if all of it is UTF-8, but for a last letter that was cut."""
     try:
@@ -155,9 +165,6 @@ _HIGH: Final = re.compile(rb"[\x80-\xff]")
 
 def _detected(data: bytes, claimed: list[tuple[str, Said]]) -> Decoded:
     part = data[:_DETECT_BYTES]
-    if part.count(0) > len(part) // 4:  # UTF-16 without a mark: Latin letters have a zero byte
-        name = "utf-16-le" if part[1::2].count(0) > part[::2].count(0) else "utf-16-be"
-        return Decoded(data.decode(name, "replace"), name, "detected")
     name = _by_language(part) or _by_statistics(part)
     if name and _fits(data, name):
         return Decoded(data.decode(name, "replace"), name, "detected")

@@ -44,7 +44,7 @@ _CC_LONG: Final = re.compile(
     r"(?:creative commons|知识共享|創用)[ ]?(?:CC )?(?:licen[sc]e )?[-– ]*"
     r"(attribution|署名|姓名標示)((?:[-–— ,/]*(?:non-?commercial|no-?deriv\w*|share-?alike"
     r"|非商业性使用|非商業性|禁止演绎|禁止改作|相同方式共享|相同方式分享)){0,2})"
-    r"[-– ,]*(?:version )?(\d\.\d)?",
+    r"(?:[-– ,]*(?:international |unported |public )?(?:licen[sc]e)?[ ,]*(?:version )?(\d\.\d))?",
     re.IGNORECASE,
 )
 _PARTS: Final = (
