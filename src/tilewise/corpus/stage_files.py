@@ -26,7 +26,7 @@ LEVEL: Final = 1
 """Of compression: the disk has room, processors are what a run is short of."""
 
 _BLOCK: Final = 1 << 18
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Marker = dict[str, Any]
 """Of one shard: ``key``, ``files``, ``counts`` and whatever else the stage tells."""
@@ -219,8 +219,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as err:
         if err.errno in _FULL:
             raise ConfigError(
-                f"{path.parent}: the disk is full; make room, and the same command goes on where "
-                "this one stopped."
+                f"{path.parent}: there is no room ({err.strerror}); make some, and the same "
+                "command goes on where this one stopped."
             ) from err
         raise ConfigError(
             f"{path}: cannot be written ({err.strerror}); check the folder given as --out."
