@@ -20,6 +20,7 @@ _ITEMS: Final = frozenset(("li", "dt"))  # what a term means is text of its own
 _LINES: Final = frozenset(("p", "div", "section", "address", "center"))
 _SPECIAL: Final = IMAGES | {"video", "audio", "iframe"}
 _ALT: Final = 1000  # characters
+_SOURCES: Final = 20  # of a picture, at most
 
 _PLAYERS: Final = re.compile(
     r"(?:youtube(?:-nocookie)?\.com/embed|player\.vimeo\.com/video|player\.bilibili\.com"
@@ -265,16 +266,27 @@ class _Walk:
     def _image(self, at: int) -> None:
         """Put an image where it stands, unless it is a counter of visits or an advertisement."""
         tree = self._tree
-        attributes, outer = tree.attributes[at], tree.parents[at]
-        sets: tuple[str, ...] = ()
-        if tree.tags[outer] == "picture":
-            inside = islice(tree.children(outer), 20)
-            sets = tuple(tree.attributes[one].get("srcset", "") for one in inside)
-        url = image_url(attributes, self._base, sets)
+        attributes = tree.attributes[at]
+        url = image_url(attributes, self._base, self._sources(at))
         if not url or is_pixel(attributes) or self._is_advertised(at):
             return
         alt = clean(attributes.get("alt") or attributes.get("title") or "")[:_ALT]
         self.writer.wait(WebImage(url=url, alt=alt, caption=self._captions.of(at)))
+
+    def _sources(self, at: int) -> tuple[str, ...]:
+        """Sets of sizes of an image's ``picture``.
+
+        The parser takes a ``source`` that is not closed for an element around what follows.
+        """
+        tree, sets = self._tree, []
+        outer = tree.parents[at]
+        while tree.tags[outer] == "source" and len(sets) < _SOURCES:
+            sets.append(tree.attributes[outer].get("srcset", ""))
+            outer = tree.parents[outer]
+        if tree.tags[outer] == "picture" and not sets:
+            inside = islice(tree.children(outer), _SOURCES)
+            sets = [tree.attributes[one].get("srcset", "") for one in inside]
+        return tuple(sets)
 
     def _is_advertised(self, at: int) -> bool:
         """Whether an image is a link that was paid for."""

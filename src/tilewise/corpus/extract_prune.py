@@ -25,7 +25,8 @@ _INLINE: Final = frozenset(
 _UNNAMED: Final = frozenset("pre h1 h2 h3 h4 h5 h6 tr td th thead tbody tfoot caption".split())
 """Elements whose names are not believed when they say what is only likely."""
 _LEAVES: Final = frozenset("p li dt dd ul ol dl table".split())
-_FRAMES: Final = frozenset("div section article aside center".split())
+_FRAMES: Final = frozenset("div section article aside center td".split())
+_CELL_LINKS: Final = 3  # a cell of a table with fewer is data
 _GROUPED: Final = frozenset("p div section article ul li dl dt dd".split())
 _MORE: Final = (
     "read",
@@ -246,6 +247,8 @@ def _is_linked_block(pruned: Pruned, node: int, cfg: PruneConfig) -> bool:
         return False  # a picture with its link
     if tree.headings_in(node) and units < cfg.item_units:
         return False  # a title that is a link to itself
+    if tag == "td" and tree.links_in(node) < _CELL_LINKS:
+        return False
     if tag not in ("p", "li", "dd") and linked >= cfg.link_share * units:
         return True
     is_last = tree.ends[node] == tree.ends[tree.parents[node]]
