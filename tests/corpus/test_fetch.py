@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.corpus.pictures import png
 from tests.sources.serving import Site, redirect, serving
+from tilewise import __version__
 from tilewise.corpus.fetch import fetch_images, led_to, part_of
 from tilewise.corpus.fetch_config import MAX_REDIRECTS, FetchConfig
 from tilewise.corpus.image_index import ImageIndex, index_images
@@ -288,7 +292,7 @@ def test_every_request_names_us_and_a_contact(site: Site, tmp_path: Path) -> Non
 
     site.pages |= {"/robots.txt": answer, "/a.png": answer}
     _fetched(tmp_path, [site["/a.png"]])
-    assert agents == ["tilewise/0.1 (+https://tilewise.example/bot)"] * 2
+    assert agents == [f"tilewise/{__version__} (+https://tilewise.example/bot)"] * 2
 
 
 def test_without_a_contact_nothing_is_asked(tmp_path: Path) -> None:
@@ -322,3 +326,39 @@ def test_hosts_of_other_parts_are_left_to_them(site: Site, tmp_path: Path) -> No
     index = ImageIndex(tmp_path, allow_private=True)
     assert led_to(tmp_path, index.has) == []
     assert index.lookup(urls[0]).sha256 == index.lookup(there).sha256 != ""
+
+
+NODES = 7
+
+
+@settings(max_examples=12)
+@given(
+    leads=st.lists(st.integers(-2, NODES - 1), min_size=NODES, max_size=NODES),
+    runs=st.lists(st.sets(st.integers(0, NODES - 1)), min_size=1, max_size=3),
+)
+def test_any_web_of_redirects_is_asked_once_and_understood(
+    leads: list[int], runs: list[set[int]]
+) -> None:
+    """Page n is an image where ``leads[n]`` is -1, gone where it is -2, else leads on to that."""
+    with serving() as site, TemporaryDirectory() as name:
+        for n, to in enumerate(leads):
+            if to != -2:
+                site.pages[f"/{n}"] = png(n) if to == -1 else redirect(f"/{to}")
+        for wanted in runs:
+            cfg = replace(HERE, per_host=3)
+            fetch_images([site[f"/{n}"] for n in sorted(wanted)], Path(name), "web", cfg)
+        index_images(Path(name))
+        index = ImageIndex(Path(name), allow_private=True)
+        for n in set().union(*runs):
+            seen = [n]
+            while leads[seen[-1]] >= 0 and leads[seen[-1]] not in seen:
+                seen.append(leads[seen[-1]])
+            found, last = index.lookup(site[f"/{n}"]), leads[seen[-1]]
+            if len(seen) > MAX_REDIRECTS + 1:
+                assert found.detail == "too many redirects"
+            elif last >= 0:
+                assert found.detail in ("redirect loop", "too many redirects")
+            else:
+                assert found.detail == ("it was not measured" if last == -1 else "status 404")
+        index.close()
+        assert max(Counter(site.asked).values(), default=1) == 1

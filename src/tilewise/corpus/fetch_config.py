@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from tilewise import __version__
 from tilewise.corpus.robots import AGENT
 from tilewise.errors import ConfigError
 
@@ -65,4 +66,4 @@ class FetchConfig:
     @property
     def agent(self) -> str:
         """The User-Agent of each request."""
-        return f"{AGENT}/0.1 (+{self.contact})"
+        return f"{AGENT}/{__version__} (+{self.contact})"

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urljoin
@@ -73,7 +74,7 @@ class HttpClient:
             limit_per_host=cfg.per_host,
             use_dns_cache=False,
             resolver=_Given(self),
-            ssl=ssl.create_default_context(),
+            ssl=_trusted(),
             socket_factory=self._socket,
             keepalive_timeout=15.0,
         )
@@ -258,6 +259,12 @@ class _Unzip:
     def take(self, chunk: bytes, room: int) -> bytes:
         """At most ``room`` bytes of what a chunk holds, so that a bomb stays small."""
         return self._unpack.decompress(chunk, room) if room > 0 else b""
+
+
+@lru_cache(1)
+def _trusted() -> ssl.SSLContext:
+    """Certificates that this system trusts, read once."""
+    return ssl.create_default_context()
 
 
 def _unpacker(packing: str) -> _Plain | _Unzip | None:
