@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tilewise import __version__
+from tilewise.corpus.filter_text import said
 from tilewise.corpus.final_stage import form_folder
+from tilewise.corpus.languages import DETECTOR
 from tilewise.corpus.licenses import usage
 from tilewise.corpus.pipeline import StageSummary
 from tilewise.corpus.plan import Run
@@ -17,6 +18,7 @@ from tilewise.corpus.stage_files import write_whole
 from tilewise.corpus.stages import FINAL
 from tilewise.corpus.stats import TOKENS
 from tilewise.corpus.thresholds import limits, off
+from tilewise.corpus.version import version
 from tilewise.errors import DataError
 from tilewise.shards.index import read_index
 
@@ -63,7 +65,7 @@ def _card(run: Run, found: Mapping[str, StageSummary]) -> Iterator[str]:
         )
     else:
         yield "This run has not written its output yet."
-    yield f"Made by tilewise {__version__}; settings `{run.settings}`, in full in `run.json`."
+    yield f"Made by tilewise {version()}; settings `{run.settings}`, in full in `run.json`."
     yield ""
     yield from _files(run)
     yield from _stages(found)
@@ -116,6 +118,10 @@ def _thresholds(run: Run) -> Iterator[str]:
     yield "## Limits"
     yield ""
     yield "A document is kept between these; all other settings stand in `run.json`."
+    yield ""
+    words = said(run.cfg.prelim_text)
+    yield f"Words are counted so: {'; '.join(f'{name} {rule}' for name, rule in words.items())}."
+    yield f"Languages are told by {DETECTOR}."
     yield ""
     yield "| stage | measured | at least | at most |"
     yield "| --- | --- | ---: | ---: |"

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tilewise import __version__
+from tilewise.corpus.filter_text import said
 from tilewise.corpus.image_find import STORE
 from tilewise.corpus.image_index import KEYS, PARTS, ImageIndex
+from tilewise.corpus.languages import DETECTOR
 from tilewise.corpus.plan import Run
 from tilewise.corpus.settings import plain
 from tilewise.corpus.stage_files import Marker, StageFolder, key_of, read_rows, sha256_of, told_of
 from tilewise.corpus.stats import TOKENS, Tally
 from tilewise.corpus.steps import VERSION, Outcome, ShardOutput
+from tilewise.corpus.version import version
 from tilewise.errors import ConfigError, DataError
 from tilewise.records import Document
 from tilewise.shards.document_files import ShardsConfig, write_documents
@@ -141,10 +143,12 @@ def write_indexes(run: Run, counts: Mapping[str, Any]) -> None:
 def metadata(run: Run) -> dict[str, Any]:
     """What every file says of how it was made; nothing of when or where."""
     return {
-        "tilewise": __version__,
+        "tilewise": version(),
         "settings_hash": run.settings,
         "settings": run.cfg.told(),
         "tokens": TOKENS,
+        "words": said(run.cfg.prelim_text),
+        "language_detector": DETECTOR,
     }
 
 

@@ -10,7 +10,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from tilewise import __version__
 from tilewise.corpus.card import write_card
 from tilewise.corpus.image_find import STORE
 from tilewise.corpus.image_index import ImageIndex
@@ -23,6 +22,7 @@ from tilewise.corpus.stage_files import write_whole
 from tilewise.corpus.stages import FINAL, STAGES
 from tilewise.corpus.stats import TOKENS, Sums
 from tilewise.corpus.thresholds import limits, off
+from tilewise.corpus.version import version
 from tilewise.errors import DataError
 
 REPORT: Final = "report.html"
@@ -61,7 +61,7 @@ def _page(run: Run, found: Mapping[str, StageSummary]) -> Iterator[str]:
     yield f"<h1>Corpus {escape(run.root.name)}</h1>"
     sources = {piece.name for shard in run.shards for piece in shard}
     yield (
-        f"<p>tilewise {escape(__version__)}, settings <code>{run.settings}</code>, "
+        f"<p>tilewise {escape(version())}, settings <code>{run.settings}</code>, "
         f"{len(sources):,} sources in {len(run.shards):,} shards. "
         f"A token is: {escape(TOKENS)}.</p>"
     )
