@@ -128,8 +128,8 @@ def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(tmp_path: Path
 def test_ctrl_c_ends_all_processes_and_the_same_command_goes_on(tmp_path: Path) -> None:
     write_crawl(tmp_path / "crawl", 60)
     run = tmp_path / "run"
-    words = ("build", str(tmp_path / "crawl"), "--out", str(run), *MINIMAL)
-    words += ("--set", "run.shard_pages=2")
+    small = ("--set", "run.shard_pages=2")
+    words = ("build", str(tmp_path / "crawl"), "--out", str(run), *MINIMAL, *small)
     process = program(*words)
     while len(list((run / "stages").glob("extract/done-*"))) < 5:
         assert process.poll() is None

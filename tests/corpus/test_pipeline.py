@@ -12,6 +12,7 @@ import pytest
 from tests.corpus.crawl import HOST, write_crawl
 from tilewise.corpus.config import CorpusConfig, profile
 from tilewise.corpus.explain import explain, lines
+from tilewise.corpus.filter_text import filter_text
 from tilewise.corpus.pipeline import StageSummary, build
 from tilewise.corpus.plan import Run, cut, load_run, open_run
 from tilewise.corpus.report import write_report
@@ -137,16 +138,12 @@ def test_shards_cover_every_file_once_however_large(crawl: Path) -> None:
 def test_a_fault_of_one_document_is_its_own(
     tmp_path: Path, crawl: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tilewise.corpus import stages
-
-    real = stages.filter_text
-
-    def filter_text(document: Any, cfg: Any) -> Any:
+    def filter_or_fail(document: Any, cfg: Any) -> Any:
         if document.url.endswith("/2.html"):
             raise ValueError("a surprise")
-        return real(document, cfg)
+        return filter_text(document, cfg)
 
-    monkeypatch.setattr(stages, "filter_text", filter_text)
+    monkeypatch.setattr("tilewise.corpus.stages.filter_text", filter_or_fail)
     run, _ = open_run(tmp_path / "run", [str(crawl)], config())
     done = run_all(run)
     assert done["prelim_text"].counts.reasons["error"].documents == 1

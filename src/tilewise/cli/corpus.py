@@ -336,7 +336,8 @@ def degrade(source: Path, out: Path, kind: Literal["text", "pairs"], workers: in
 
     shards = source / "final" if (source / RUN_FILE).is_file() else source
     with Processes(workers) as pool:
-        found = degrade_all(shards, out, kind, run=RunnerMap(pool))
+        over = RunnerMap(pool)
+        found = degrade_all(shards, out, kind, run=lambda work, items: over(work, list(items)))
     bad = "".join(f", {count:,} {reason}" for reason, count in sorted(found.bad.items()))
     click.echo(f"{out}: {found.rows:,} {kind.rstrip('s')}s of {found.documents:,} documents{bad}.")
 
