@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from tilewise import __version__
 from tilewise.corpus.robots import AGENT
+from tilewise.corpus.version import version
 from tilewise.errors import ConfigError
 
 MAX_REDIRECTS: Final = 5
@@ -66,4 +66,4 @@ class FetchConfig:
     @property
     def agent(self) -> str:
         """The User-Agent of each request."""
-        return f"{AGENT}/{__version__} (+{self.contact})"
+        return f"{AGENT}/{version()} (+{self.contact})"
