@@ -29,8 +29,8 @@ _EDGES: Final = "\"'“”‘’«»„()[]{}<>.,;:!?…·*#/\\|=+~`—–-_。�
 _LETTER = re.compile(r"[^\W\d_]")
 _NO_DIGITS = re.compile(r"\D+")
 _BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
-_SENTENCE_END = re.compile(r"[.!?…](?=[\"'”’»)\]]*(?:\s|$))|[。！？]")
-_LOREM = "lorem ipsum"
+_SENTENCE_END = re.compile(r"[.!?…](?=[\s\"'”’»)\]]|$)|[。！？]")
+_LOREM = re.compile("[Ll][Oo][Rr][Ee][Mm] [Ii][Pp][Ss][Uu][Mm]")
 
 
 class PlainText(NamedTuple):
@@ -42,11 +42,6 @@ class PlainText(NamedTuple):
     text: str
     paragraphs: Sequence[str]
     lines: Sequence[str]
-
-    @property
-    def chars(self) -> int:
-        """Characters that are no white space."""
-        return len("".join(self.text.split()))
 
 
 def plain_text(blocks: Sequence[Block]) -> PlainText:
@@ -91,17 +86,16 @@ def measure(
     if not words or len(words) > words_max:
         return scores
     counts = Counter(words)
-    chars = plain.chars
+    chars = sum(map(len, plain.text.split() if unspaced else words))  # without white space
     scores["mean_word_length"] = None if unspaced else chars / len(words)
     scores["symbol_ratio"] = max(
         plain.text.count("#"), plain.text.count("...") + plain.text.count("…")
     ) / len(words)
     scores |= _by_line(plain)
-    scores["alpha_words"] = _with_letter(counts) / len(words)
     east_asian = lang in ("zh", "ja")
     scores["ideograph_share"] = scripts.east_asian if east_asian else None
     scores |= _by_word(counts, lang, len(words))
-    scores["lorem_ipsum"] = plain.text.lower().count(_LOREM)
+    scores["lorem_ipsum"] = len(_LOREM.findall(plain.text))
     scores["digit_ratio"] = len(_NO_DIGITS.sub("", plain.text)) / max(chars, 1)
     scores |= _newlines(plain.text)
     scores["curly_bracket"] = plain.text.count("{")
@@ -118,23 +112,31 @@ def _by_line(plain: PlainText) -> dict[str, float | None]:
     return {"bullet_lines": bullets / total, "ellipsis_lines": ellipses / total}
 
 
-def _with_letter(counts: Counter[str]) -> int:
-    """Words that hold a letter of any script."""
-    unsure = [word for word in counts if not word.isalpha()]
-    return sum(counts.values()) - sum(counts[word] for word in unsure if not _LETTER.search(word))
-
-
 def _by_word(counts: Counter[str], lang: str, total: int) -> dict[str, float | None]:
-    """Stop words that prove prose (different ones), and the share of the most frequent other."""
+    """What is counted by different words, each looked at once.
+
+    Words with a letter of any script, stop words that prove prose (different ones), and the share
+    of the most frequent other word.
+    """
     folded: dict[str, int] = {"": 0}
+    without_letter = 0
     for word, n in counts.items():
-        bare = (word if word.isalnum() else word.strip(_EDGES)).lower()
+        if word.isalpha():
+            bare = word.lower()
+        else:
+            bare = word.strip(_EDGES).lower()
+            if not bare.isalpha() and _LETTER.search(bare) is None:
+                without_letter += n
         folded[bare] = folded.get(bare, 0) + n
     proof = PROOF_WORDS.get(lang)
     proven = None if proof is None else sum(word in folded for word in proof)
     for word in ("", *STOP_WORDS.get(lang, ())):
         folded.pop(word, None)
-    return {"stop_words": proven, "top_word_ratio": max(folded.values(), default=0) / total}
+    return {
+        "alpha_words": (total - without_letter) / total,
+        "stop_words": proven,
+        "top_word_ratio": max(folded.values(), default=0) / total,
+    }
 
 
 def _newlines(text: str) -> dict[str, float | None]:
