@@ -14,7 +14,7 @@ from tilewise.corpus.degrade import Pair, PairsConfig, pairs_of, pairs_of_simila
 from tilewise.corpus.similarity import Similar, document_of, read_mmc4
 from tilewise.errors import ConfigError, DataError
 from tilewise.records import Document
-from tilewise.shards.conversation import BadError
+from tilewise.shards.conversation import Bad, BadError
 from tilewise.shards.document_shards import Shards, open_index
 from tilewise.shards.documents import Row, image_name, line_of
 from tilewise.shards.index import Index
@@ -189,14 +189,16 @@ def _documents(
                 bad[found.reason] += 1
         return
     shards = Shards(source, kept=0)
-    for row in shards.rows_of(number):
-        try:
-            yield shards[row].document()
-        except BadError as err:
-            bad[err.reason] += 1
-        except DataError:
-            bad["damaged shard"] += 1
-            return
+    try:
+        for stored in shards.in_order(shards.rows_of(number)):
+            try:
+                if isinstance(stored, Bad):
+                    raise BadError(stored.reason, stored.detail)
+                yield stored.document()
+            except BadError as err:
+                bad[err.reason] += 1
+    except DataError:
+        bad["damaged shard"] += 1
 
 
 def _is_mmc4(source: Path) -> bool:

@@ -191,11 +191,11 @@ class ParquetGroups:
         parts = [meta.row_group(number) for number in range(meta.num_row_groups)]
         return tuple(Group(rows=part.num_rows, offset=_offset(part)) for part in parts)
 
-    def read(self, group: int) -> Rows:
+    def read(self, group: int) -> ColumnRows:
         """The rows of a group; raises DataError where it is damaged."""
         pa = _arrow(str(self._path))
         try:
-            return Rows(self._file.read_row_group(group, columns=self._columns))
+            return ColumnRows(self._file.read_row_group(group, columns=self._columns))
         except (pa.ArrowException, OSError) as err:
             raise DataError(
                 f"{self._path}: row group {group + 1} is damaged ({_short(err)}); get it again."
@@ -212,7 +212,7 @@ def is_released(path: Path) -> bool:
     return {"general_metadata", "images", "texts"} <= set(names)
 
 
-class Rows:
+class ColumnRows:
     """Rows of a group that is kept as columns."""
 
     def __init__(self, table: Any) -> None:
@@ -223,8 +223,18 @@ class Rows:
 
     def __getitem__(self, index: int) -> Row:
         """Row ``index``; values that are null are left out."""
-        (row,) = self._table.slice(index, 1).to_pylist()
-        return {name: value for name, value in row.items() if value is not None}
+        return _said(self._table.slice(index, 1))[0]
+
+    def take(self, indices: Sequence[int]) -> list[Row]:
+        """Several rows, in the order asked for."""
+        return _said(self._table.take(indices))
+
+
+def _said(table: Any) -> list[Row]:
+    return [
+        {name: value for name, value in row.items() if value is not None}
+        for row in table.to_pylist()
+    ]
 
 
 def _batch(rows: Sequence[Row], kind: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,9 +27,13 @@ class ImageFolder:
 
     def find(self, url: str) -> Path:
         """Where the image of a URL lies, or would lie."""
-        path = self.path(url)
-        flat = self.root / path.name
-        return flat if flat.is_file() and not path.is_file() else path
+        name = image_name(url)
+        path = os.path.join(self.root, name[:2], name)  # noqa: PTH118 - many a second
+        if not os.path.isfile(path):  # noqa: PTH113
+            flat = os.path.join(self.root, name)  # noqa: PTH118
+            if os.path.isfile(flat):  # noqa: PTH113
+                return Path(flat)
+        return Path(path)
 
     def read(self, url: str) -> bytes | None:
         """The bytes of an image, None where there are none."""

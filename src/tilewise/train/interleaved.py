@@ -12,6 +12,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +21,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from tilewise.errors import ConfigError, DataError
 from tilewise.records import Document
 from tilewise.shards.conversation import Bad, BadError, ImageRef
-from tilewise.shards.document_shards import Shards, open_index
+from tilewise.shards.document_shards import AT_A_TIME, Place, Shards, Stored, open_index
 from tilewise.shards.image_files import images_of
 from tilewise.train.draw import shuffle
 from tilewise.train.near import RowOrder
@@ -270,18 +271,30 @@ class InterleavedDataset(IterableDataset[Item]):
             for within in order[max(0, given - first) :]:
                 yield self._order.row(start + first + within, epoch)
 
+    def _read(self, rows: Iterator[int]) -> Iterator[tuple[Place, Stored, Document] | Bad]:
+        """Documents of rows, some of which are decoded at a time."""
+        while numbers := list(islice(rows, AT_A_TIME)):
+            for number, stored in zip(numbers, self._shards.many(numbers), strict=True):
+                if isinstance(stored, Bad):
+                    yield stored
+                    continue
+                try:
+                    document = stored.document()
+                except BadError as err:
+                    yield Bad(stored.where, err.reason, err.detail)
+                else:
+                    yield self._shards.place(number), stored, document
+
     def _pass(self, worker: int, workers: int, epoch: int, given: int) -> Iterator[Item]:
         """Items of a reader; each is held until it is known whether it is the last."""
         held: Item | None = None
         bad: list[Bad] = []
-        for number in self._rows(worker, workers, epoch, given):
-            place = self._shards.place(number)
-            try:
-                stored = self._shards[number]
-                document = stored.document()
-            except BadError as err:
-                bad.append(Bad(self._shards.where(place), err.reason, err.detail))
+        rows = self._rows(worker, workers, epoch, given)
+        for found in self._read(rows):
+            if isinstance(found, Bad):
+                bad.append(found)
                 continue
+            place, stored, document = found
             if held is not None:
                 yield held
             at = At(worker, workers, epoch, place.shard, place.row, is_last=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from tilewise.train.draw import shuffle, shuffled
 
 _GROUPS, _ROWS = range(2)  # kinds of draws
+_KEPT = 8  # orders of rows of groups, of 8 bytes a row
 
 
 class RowOrder:
@@ -32,6 +34,7 @@ class RowOrder:
         self._starts = np.cumsum(self._sizes) - self._sizes
         self._key = key
         self._kept: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
+        self._rows: OrderedDict[tuple[int, int], NDArray[np.int64]] = OrderedDict()
 
     def __len__(self) -> int:
         return int(self._sizes.sum())
@@ -43,8 +46,8 @@ class RowOrder:
         at = int(np.searchsorted(ends, position, side="right"))
         group = int(order[at])
         size = int(self._sizes[group])
-        within = shuffled(position - int(ends[at]) + size, size, *self._draws(epoch, group))
-        return int(self._starts[group]) + within
+        within = self._within(epoch, group)[position - int(ends[at]) + size]
+        return int(self._starts[group] + within)
 
     def position(self, row: int, epoch: int) -> int:
         """Where a row comes in a pass."""
@@ -52,7 +55,7 @@ class RowOrder:
         group = int(np.searchsorted(self._starts + self._sizes, row, side="right"))
         at = int(np.flatnonzero(order == group)[0])
         size = int(self._sizes[group])
-        rows = shuffle(size, *self._draws(epoch, group))
+        rows = self._within(epoch, group)
         within = int(np.flatnonzero(rows == row - self._starts[group])[0])
         return int(ends[at]) - size + within
 
@@ -63,8 +66,15 @@ class RowOrder:
             self._kept = (epoch, order, np.cumsum(self._sizes[order]))
         return self._kept[1], self._kept[2]
 
-    def _draws(self, epoch: int, group: int) -> tuple[int, ...]:
-        return (*self._key, _ROWS, epoch, group)
+    def _within(self, epoch: int, group: int) -> NDArray[np.int64]:
+        """The order of a group's rows; those of a few groups are kept."""
+        found = self._rows.pop((epoch, group), None)
+        if found is None:
+            found = shuffle(int(self._sizes[group]), *self._key, _ROWS, epoch, group)
+        self._rows[epoch, group] = found
+        while len(self._rows) > _KEPT:
+            self._rows.popitem(last=False)
+        return found
 
 
 def spread(position: int, sizes: Sequence[int], windows: int, *key: int) -> tuple[int, int]:
