@@ -65,9 +65,10 @@ def train(
     is_empty: bool = False,
     at_step: Callable[[int], None] = lambda step: None,
 ) -> None:
-    net = toy.module(0.0)
+    net: Any = toy.module(0.0)
     if is_empty and ranks.rank:
         net.to("meta")
+    net[1].bias = net[0].bias  # as adapters of layers that are published as one share a matrix
     batches = SharedNumbers(ranks)
     if ranks.rank != 0:  # these have no callbacks
         batches = _Watched(ranks, at_step)

@@ -196,7 +196,7 @@ class Together:
             fully_shard(unit, mesh=mesh, mp_policy=policy)
         fully_shard(learner, mesh=mesh, mp_policy=policy)
         if is_empty:
-            learner.to_empty(device=self._device)
+            _make_room(learner, self._device)
         if any(self.gather(is_empty)):
             options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
             set_model_state_dict(learner.network, whole, options=options)
@@ -262,6 +262,18 @@ def _touch(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     run: Any = _Touch.apply
     touched: Tensor = run(x, *weights)
     return touched
+
+
+def _make_room(module: nn.Module, device: torch.device) -> None:
+    """Give weights of the meta device memory; one that several layers have stays one."""
+    owners: dict[int, list[tuple[nn.Module, str]]] = {}
+    for part in module.modules():
+        for name, weight in part.named_parameters(recurse=False):
+            owners.setdefault(id(weight), []).append((part, name))
+    module.to_empty(device=device)
+    for (first, own), *others in owners.values():
+        for part, name in others:
+            setattr(part, name, getattr(first, own))
 
 
 def _device(name: str) -> str:
