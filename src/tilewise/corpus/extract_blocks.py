@@ -278,7 +278,8 @@ class _Walk:
 
         The parser takes a ``source`` that is not closed for an element around what follows.
         """
-        tree, sets = self._tree, []
+        tree = self._tree
+        sets: list[str] = []
         outer = tree.parents[at]
         while tree.tags[outer] == "source" and len(sets) < _SOURCES:
             sets.append(tree.attributes[outer].get("srcset", ""))
