@@ -10,7 +10,7 @@ from tests.corpus.writing import PROSE, block, document, picture
 from tilewise.corpus.edits import Edit
 from tilewise.corpus.filter_full import ENGLISH, apply_rules, filter_full
 from tilewise.corpus.full_config import FullFilterConfig
-from tilewise.records import Block, Document
+from tilewise.records import Block, Document, WebImage
 
 CFG = FullFilterConfig()
 COMPAT = FullFilterConfig(compat="omnicorpus")
@@ -96,6 +96,8 @@ def test_a_paragraph_near_an_image_is_spared(rule: str) -> None:
     text = REMOVED[rule][0]
     assert only(rule, A, text, B, picture("p"))[1] == text
     assert only(rule, A, text, B, C, picture("p")) == [A, B, C, "p"]
+    gone = Block(kind="image", image=WebImage(url="p", dropped="image_format"))
+    assert only(rule, A, text, B, gone) == [A, B, "p"]
     wide = replace(CFG, near_blocks=3)
     assert only(rule, A, text, B, C, picture("p"), cfg=wide)[1] == text
 

@@ -94,7 +94,7 @@ def paragraph_rule(number: str, rule: ParagraphRule, name: str) -> Rule:
 
 def said_by(rule: Callable[..., object]) -> str:
     """The first line of a rule's docstring without its number."""
-    return (rule.__doc__ or "").split("\n")[0].partition(": ")[2]
+    return (rule.__doc__ or "").split("\n")[0].partition(": ")[2].removesuffix(".")
 
 
 def with_text(block: Block, text: str) -> tuple[Block, ...]:

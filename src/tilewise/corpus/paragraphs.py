@@ -56,9 +56,9 @@ def positions(blocks: Sequence[Block]) -> list[int]:
 
 
 def near_images(blocks: Sequence[Block], distance: int) -> set[int]:
-    """Positions with an image among so many blocks before or after."""
+    """Positions with an image that was kept among so many blocks before or after."""
     near: set[int] = set()
     for place, block in enumerate(blocks):
-        if block.image is not None:
+        if block.image is not None and block.image.dropped is None:
             near.update(range(place - distance, place + distance + 1))
     return near

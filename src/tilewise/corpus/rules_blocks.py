@@ -109,7 +109,7 @@ def irrelevant_images(blocks: Sequence[Block], context: Context) -> Changes:
 
 
 def irrelevant_captions(blocks: Sequence[Block], context: Context) -> Changes:
-    """18: such images, and beside any image a short text on downloads, credits, sources."""
+    """18: images without a source; beside any, a short text on downloads, credits, sources."""
     found = dict(irrelevant_images(blocks, context))
     last: int | None = None  # the text before
     is_after_image = False  # with no text between
