@@ -32,6 +32,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert reader.cfg == NanoConfig()
     for name, tensor in reader.decoder.state_dict().items():
         assert torch.equal(tensor, decoder.state_dict()[name])
+    modes = {f.stat().st_mode for f in (tmp_path / "out").iterdir()}
+    assert len(modes) == 1
     size = sum(t.numel() for m in (encoder, proof, decoder) for t in m.parameters())
     assert 4 * size < 16 << 20
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["seed"] == 1

@@ -83,6 +83,8 @@ def write_parts(parts: Parts, folder: Path, notes: Mapping[str, Any]) -> None:
         part.unlink(missing_ok=True)
     text = json.dumps(parts.cfg.to_json(), indent=1) + "\n"
     (folder / CONFIG).write_text(text, encoding="utf-8")
+    # safetensors makes files that their owner alone may read
+    (folder / WEIGHTS).chmod((folder / CONFIG).stat().st_mode & 0o777)
     write_manifest(folder, (CONFIG, WEIGHTS), notes)
 
 
