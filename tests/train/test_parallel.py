@@ -10,15 +10,17 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.distributed.checkpoint import hf_storage
 
 from tests.train import together, toy
 from tests.train.pages import write_samples
-from tilewise.errors import ConfigError, TrainingError
+from tilewise.errors import ConfigError, MissingExtraError, TrainingError
 from tilewise.recipes.table import find_recipe
 from tilewise.train import checkpoint, sharded
 from tilewise.train.config import TrainConfig, with_options
@@ -245,3 +247,14 @@ def test_a_single_launched_process_is_as_one_alone(tmp_path: Path) -> None:
     assert not {"RANK", "WORLD_SIZE"} & os.environ.keys()
     toy.trainer(tmp_path, 2).train()
     assert len(_losses(tmp_path)) == 2
+
+
+def test_a_torch_that_writes_no_parts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Old:
+        def __init__(self, path: str, fqn_to_index_mapping: dict[str, int] | None = None) -> None:
+            """As in torch 2.7."""
+
+    monkeypatch.setattr(hf_storage, "HuggingFaceStorageWriter", Old)
+    monkeypatch.delitem(sys.modules, "tilewise.train.sharded", raising=False)
+    with pytest.raises(MissingExtraError, match="or set run.sharding=none"):
+        import_module("tilewise.train.sharded")

@@ -48,7 +48,7 @@ ALL: Final[tuple[Part, ...]] = ("vit", "projector", "decoder")
 TINY_OPTIM: Final = OptimConfig(lr=1e-3, weight_decay=0.01, factors=(("vit", 0.1),))
 """Of the tiny models. The vision encoder has a tenth of the rate: white paper is the same large
 number in all of a patch's 588 inputs, so that AdamW's equal steps add up, and at the whole rate
-what it says of a page changes faster than the language model can learn to read it."""
+what it says of a page seemed to change faster than the language model could follow."""
 
 
 class _Numbers(NamedTuple):
