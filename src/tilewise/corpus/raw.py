@@ -71,9 +71,7 @@ class ReadConfig:
 
     max_page_bytes: int = 10 * 2**20
     max_image_bytes: int = 20 * 10**6
-    blocked_host_words: tuple[str, ...] = (
-        "porn", "porno", "xxx", "sex", "nude", "nudes", "hentai", "escort", "escorts",
-    )  # fmt: skip
+    blocked_host_words: tuple[str, ...] = ("porn", "porno", "xxx", "hentai")
 
     def __post_init__(self) -> None:
         for name in ("max_page_bytes", "max_image_bytes"):
