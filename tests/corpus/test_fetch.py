@@ -58,7 +58,7 @@ def _fetched(folder: Path, urls: list[str], cfg: FetchConfig = HERE, **more: Any
     """Ask, index and look up; images are not decoded."""
     fetch_images(urls, folder, "web-00000", cfg, **more)
     index_images(folder)
-    index = ImageIndex(folder, allow_private=cfg.allow_private)
+    index = ImageIndex(folder)
     found = [index.lookup(url) for url in urls]
     index.close()
     return [
@@ -75,7 +75,7 @@ def test_an_image_comes_with_its_size_and_bytes(site: Site, tmp_path: Path) -> N
     fetch_images([site["/a.png"]], tmp_path, "web", HERE)
     measure_part(tmp_path, "web", ImageConfig())
     index_images(tmp_path)
-    index = ImageIndex(tmp_path, allow_private=True)
+    index = ImageIndex(tmp_path)
     found = index.lookup(site["/a.png"])
     assert verdict(found, ImageConfig()) is None
     assert found.facts is not None
@@ -318,12 +318,12 @@ def test_hosts_of_other_parts_are_left_to_them(site: Site, tmp_path: Path) -> No
         )
     assert _images_asked(site) == ["/a.png"]
     index_images(tmp_path)
-    index = ImageIndex(tmp_path, allow_private=True)
+    index = ImageIndex(tmp_path)
     assert led_to(tmp_path, index.has) == [there]
     assert _images_asked(site).count("/b.png") == 0
     fetch_images([there], tmp_path, "web-led", HERE, skip=index.has, look_up=_here)
     index_images(tmp_path)
-    index = ImageIndex(tmp_path, allow_private=True)
+    index = ImageIndex(tmp_path)
     assert led_to(tmp_path, index.has) == []
     assert index.lookup(urls[0]).sha256 == index.lookup(there).sha256 != ""
 
@@ -348,7 +348,7 @@ def test_any_web_of_redirects_is_asked_once_and_understood(
             cfg = replace(HERE, per_host=3)
             fetch_images([site[f"/{n}"] for n in sorted(wanted)], Path(name), "web", cfg)
         index_images(Path(name))
-        index = ImageIndex(Path(name), allow_private=True)
+        index = ImageIndex(Path(name))
         for n in set().union(*runs):
             seen = [n]
             while leads[seen[-1]] >= 0 and leads[seen[-1]] not in seen:

@@ -72,17 +72,13 @@ class ImageIndex:
     Args:
         folder: of the store.
         archive_robots: whether a robots.txt in the archive holds for images in the archive.
-        allow_private: whether addresses of private networks may have been asked.
 
     Raises:
         DataError: there is no index, or it is damaged.
     """
 
-    def __init__(
-        self, folder: Path, *, archive_robots: bool = True, allow_private: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, *, archive_robots: bool = True) -> None:
         self._folder = folder
-        self._allow_private = allow_private
         try:
             told = json.loads((folder / PARTS).read_bytes())
             count = (folder / KEYS).stat().st_size // (_HIGH.itemsize + _PLACE.itemsize)
@@ -100,31 +96,25 @@ class ImageIndex:
 
     def lookup(self, url: str) -> Fetched:
         """What came of asking for an image, redirects followed."""
-        try:
-            asked = at = checked_url(url, allow_private=self._allow_private)
-        except RefusedError as err:
-            return Fetched(url=url, reason="image_blocked_address", detail=str(err))
-        except SourceError as err:
-            return Fetched(url=url, reason="image_unavailable", detail=f"bad address: {err}")
-        seen = {asked}
+        at, seen = _form(url), set[str]()
         for _ in range(MAX_REDIRECTS + 1):
-            found = self._best(at)
+            found = self._best(at) if at else None
             if found is None:
-                return Fetched(url=url, reason="image_unavailable", detail="not in the archive")
+                return _unknown(url, at)
             row, number, facts_at = found
             if "to" not in row:
                 return self._fetched(url, at, row, number, facts_at)
+            seen.add(at)
             at = row["to"]
             if at in seen:
                 return Fetched(url=url, reason="image_unavailable", detail="redirect loop")
-            seen.add(at)
         return Fetched(url=url, reason="image_unavailable", detail="too many redirects")
 
     def data(self, url: str) -> bytes | None:
         """The bytes of an image, None where there are none."""
         if not self.lookup(url).sha256:
             return None
-        found = self._best(checked_url(url, allow_private=self._allow_private))
+        found = self._best(_form(url))
         while found is not None and "to" in found[0]:
             found = self._best(found[0]["to"])
         assert found is not None  # the lookup has gone the same way
@@ -133,10 +123,7 @@ class ImageIndex:
 
     def has(self, url: str) -> bool:
         """Whether anything came of asking for an address, be it a reason."""
-        try:
-            return self._best(checked_url(url, allow_private=self._allow_private)) is not None
-        except SourceError:
-            return True
+        return self._best(_form(url)) is not None
 
     def close(self) -> None:
         """Let go of the files."""
@@ -198,6 +185,25 @@ class ImageIndex:
 
 
 _MOST_OPEN: Final = 256
+
+
+def _form(url: str) -> str:
+    """The one form of an address; "" if it is none."""
+    try:
+        return checked_url(url, allow_private=True)  # a store has none that might not be asked
+    except SourceError:
+        return ""
+
+
+def _unknown(url: str, at: str) -> Fetched:
+    """What to say of an address for which there is no row."""
+    try:
+        checked_url(at or url)
+    except RefusedError as err:
+        return Fetched(url=url, reason="image_blocked_address", detail=str(err))
+    except SourceError as err:
+        return Fetched(url=url, reason="image_unavailable", detail=f"bad address: {err}")
+    return Fetched(url=url, reason="image_unavailable", detail="not in the archive")
 
 
 def _table(folder: Path, name: str, number: int) -> tuple[NDArray[np.void], dict[str, Row]]:
