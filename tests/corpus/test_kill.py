@@ -101,13 +101,13 @@ def test_workers_killed_in_every_stage_change_nothing(
     out, draw, kills = tmp_path / "run", random.Random(8), 0
     process = started(out)
     while process.poll() is None:
-        time.sleep(draw.uniform(0.02, 0.1) * took_s)
+        time.sleep(draw.uniform(0.08, 0.2) * took_s)
         workers = children(process.pid)
         if workers:
             os.kill(draw.choice(workers), signal.SIGKILL)
             kills += 1
     finished(process)
-    assert kills > 4
+    assert kills > 3
     assert output(out) == wanted
 
 
