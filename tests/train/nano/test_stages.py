@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import torch
@@ -30,7 +30,8 @@ from tilewise.train.ranks import Alone
 from tilewise.train.report import HELD, StepReport, read_losses
 from tilewise.train.task import run_training
 
-STAGES: list[Stage] = ["encoder", "proof", "decoder", "joint"]
+STAGES: Final[dict[Stage, int]] = {"encoder": 3, "proof": 2, "decoder": 3, "joint": 2}
+"""Steps by stage: reading pages takes time."""
 
 
 class _KilledError(Exception):
@@ -51,9 +52,9 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(begin: Path, real: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of each stage, undisturbed."""
     out = tmp_path_factory.mktemp("runs")
-    for name in STAGES:
+    for name, steps in STAGES.items():
         options = (f"data.real={real}", *(["run.measure_every=2"] if name == "decoder" else []))
-        run_training(stage(name, *options, begin=begin), out / name)
+        run_training(stage(name, *options, begin=begin, steps=steps), out / name)
     return out
 
 
@@ -64,7 +65,7 @@ def test_one_part_learns_and_the_reader_is_left_whole(name: Stage, runs: Path, b
         old, new = (getattr(one, part).state_dict() for one in (before, behind))
         assert all(torch.equal(old[key], new[key]) for key in old) == (part != PART_OF[name])
     load_nano(runs / name)
-    assert json.loads((runs / name / "recipe.json").read_text())["schedule.steps"] == 3
+    assert json.loads((runs / name / "recipe.json").read_text())["schedule.steps"] == STAGES[name]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_killed_stage_goes_on_with_the_same_losses_and_weights(
         if report.step == 2:
             raise _KilledError
 
-    cfg = stage(name, f"data.real={real}", begin=begin)
+    cfg = stage(name, f"data.real={real}", begin=begin, steps=STAGES[name])
     with pytest.raises(_KilledError):
         run_training(cfg, tmp_path, callbacks=[kill])
     run_training(cfg, tmp_path, is_resumed=True)
