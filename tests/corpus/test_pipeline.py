@@ -164,6 +164,17 @@ def test_explain_tells_every_stage_with_values_and_limits(finished: Run) -> None
         explain(run, "http://other.example/")
 
 
+def test_a_page_that_is_there_twice_is_counted_twice_and_kept_once(tmp_path: Path) -> None:
+    for copy in ("one", "two"):
+        write_crawl(tmp_path / copy, 5)
+    sources = [str(tmp_path / "one"), str(tmp_path / "two")]
+    run, _ = open_run(tmp_path / "run", sources, config("run.shard_pages=100"))
+    done = run_all(run)
+    assert done["read"].counts.taken.documents == 12
+    assert done["dedup"].counts.reasons["duplicate"].documents == 5
+    assert done["final"].counts.kept.documents == 5
+
+
 def test_status_tells_how_far_each_stage_is(tmp_path: Path, crawl: Path) -> None:
     run, _ = open_run(tmp_path / "run", [str(crawl)], config())
     run_all(run, "read", "extract")

@@ -130,19 +130,21 @@ class _Samples:
     """A few documents of each verdict, those whose ids have the least hashes."""
 
     most: int
-    heaps: dict[str, list[tuple[int, str, dict[str, Any]]]] = field(default_factory=dict)
+    heaps: dict[str, list[tuple[int, str, int, dict[str, Any]]]] = field(default_factory=dict)
+    seen: int = 0
 
     def add(self, verdict: str, name: str, row: Callable[[], dict[str, Any]]) -> None:
         heap = self.heaps.setdefault(verdict, [])
         place = -int.from_bytes(sha256(name.encode()).digest()[:8])
+        self.seen += 1  # tells apart what has one id, such as a page that is there twice
         if len(heap) < self.most:
-            heapq.heappush(heap, (place, name, row()))
+            heapq.heappush(heap, (place, name, -self.seen, row()))
         elif heap and (place, name) > heap[0][:2]:
-            heapq.heapreplace(heap, (place, name, row()))
+            heapq.heapreplace(heap, (place, name, -self.seen, row()))
 
     def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for verdict in sorted(self.heaps):
-            for _, _, row in sorted(self.heaps[verdict], key=lambda one: one[:2], reverse=True):
+            for *_, row in sorted(self.heaps[verdict], key=lambda one: one[:3], reverse=True):
                 yield verdict, row
 
 
