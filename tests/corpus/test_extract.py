@@ -297,6 +297,16 @@ def test_the_image_may_be_left_unasked_for() -> None:
     assert isinstance(extract(page, ExtractConfig(needs_image=False)), Document)
 
 
+def test_pages_that_opt_out_are_dropped_by_their_own_rule() -> None:
+    body = f"<p>{WORDS}</p><img src=a.png>"
+    told = dropped(f'<meta name="Robots" content="index, NoAI">{body}')
+    assert (told.reason, told.value) == ("opted_out", "noai")
+    page = RawPage(url="http://a.example/", html=body.encode(), robots_tag="noml")
+    assert isinstance(extract(page, CFG), Dropped)
+    assert isinstance(extract(page, ExtractConfig(obeys_opt_out=False)), Document)
+    assert isinstance(document(body, head='<meta name="robots" content="index,follow">'), Document)
+
+
 def test_results_depend_on_no_hash_seed() -> None:
     code = (
         "import sys; from tilewise.corpus.extract import ExtractConfig, extract, RawPage;"

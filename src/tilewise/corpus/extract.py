@@ -22,6 +22,7 @@ from tilewise.corpus.extract_text import clean
 from tilewise.corpus.extract_tree import Head, Tree
 from tilewise.corpus.licenses import find_license
 from tilewise.corpus.raw import RawPage, document_id
+from tilewise.corpus.robots import opted_out
 from tilewise.errors import ConfigError, MissingExtraError
 from tilewise.records import Block, Document, Dropped
 
@@ -37,13 +38,16 @@ class ExtractConfig:
 
     ``max_page_bytes`` of a page, ``max_elements`` of elements and texts in it, ``max_depth`` of
     elements inside each other bound time and memory; 100,000 elements take about a second. A page
-    without an image in its body is dropped, unless ``needs_image`` is off.
+    without an image in its body is dropped, unless ``needs_image`` is off, and one that says it
+    may not be used (noai, noml, noindex and their like in X-Robots-Tag or ``meta``) unless
+    ``obeys_opt_out`` is off.
     """
 
     max_page_bytes: int = 10 * 2**20
     max_elements: int = 200_000
     max_depth: int = 1000
     needs_image: bool = True
+    obeys_opt_out: bool = True
     prune: PruneConfig = field(default_factory=PruneConfig)
     body: BodyConfig = field(default_factory=BodyConfig)
 
@@ -64,7 +68,8 @@ def extract(page: RawPage, cfg: ExtractConfig) -> Document | Dropped:
 
     Returns:
         The document with its licence; or why there is none, stage ``extract``: ``extract_empty``
-        (no text), ``no_images``, ``page_too_large``, ``too_many_elements``, ``too_deep``.
+        (no text), ``no_images``, ``opted_out``, ``page_too_large``, ``too_many_elements``,
+        ``too_deep``.
 
     Raises:
         MissingExtraError: lxml is not installed.
@@ -91,6 +96,9 @@ def extract(page: RawPage, cfg: ExtractConfig) -> Document | Dropped:
 
 
 def _document(page: RawPage, tree: Tree, cfg: ExtractConfig) -> Document | Dropped:
+    tags = [page.robots_tag, *(said for name, said in tree.head.metas if name == "robots")]
+    if cfg.obeys_opt_out and (rule := opted_out(tags)):
+        return _dropped(page, "opted_out", rule, None)
     base = absolute(tree.head.base, page.url) if tree.head.base else page.url
     license_id, source = find_license(tree, page.url)
     pruned = prune(tree, cfg.prune)
@@ -121,12 +129,12 @@ def _title(head: Head, blocks: tuple[Block, ...]) -> str:
     return clean(title)[:_TITLE]
 
 
-def _dropped(page: RawPage, reason: str, value: float, threshold: float) -> Dropped:
+def _dropped(page: RawPage, reason: str, value: float | str, threshold: float | None) -> Dropped:
     return Dropped(
         id=document_id(page.url, page.captured),
         url=page.url,
         stage=STAGE,
         reason=reason,
-        value=float(value),
-        threshold=float(threshold),
+        value=value if isinstance(value, str) else float(value),
+        threshold=None if threshold is None else float(threshold),
     )
