@@ -256,5 +256,5 @@ def test_a_torch_that_writes_no_parts_is_refused(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(hf_storage, "HuggingFaceStorageWriter", Old)
     monkeypatch.delitem(sys.modules, "tilewise.train.sharded", raising=False)
-    with pytest.raises(MissingExtraError, match="or set run.sharding=none"):
+    with pytest.raises(MissingExtraError, match=r"or set run\.sharding=none"):
         import_module("tilewise.train.sharded")
