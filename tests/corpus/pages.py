@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -47,3 +48,22 @@ def write_shards(folder: Path, documents: Sequence[Document], count: int) -> lis
             writer.commit()
         paths.append(writer.path)
     return paths
+
+
+def changed(text: list[str], places: Iterable[int], mark: str) -> str:
+    """A text with other words at some places."""
+    return " ".join(mark + str(n) if n in set(places) else w for n, w in enumerate(text))
+
+
+def a_corpus(seed: int) -> list[Document]:
+    """Documents with copies of all kinds."""
+    draw = random.Random(seed)
+    texts = [words(seed * 100 + n, draw.randint(3, 90), 200) for n in range(12)]
+    documents = []
+    for _ in range(40):
+        text = draw.choice(texts)
+        places = draw.sample(range(len(text)), draw.choice([0, 0, 1, 2]))
+        url = f"http://a.example/{draw.randint(0, 60)}"
+        captured = f"20{draw.randint(10, 12)}-01-01"
+        documents.append(page(changed(text, places, "x"), url=url, captured=captured))
+    return list({one.id: one for one in documents}.values())
