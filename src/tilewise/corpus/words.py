@@ -52,7 +52,8 @@ STOP_WORDS: Final = {
     "es": PROOF_WORDS["es"]
     | frozenset(
         """a al como cuando cada del desde donde e entre esta este esto ha hay lo más me mi muy ni
-        o otra otro pero puede porque se ser si sin sobre son su sus también tiene todo u ya""".split()
+        o otra otro pero puede porque se ser si sin sobre son su sus también tiene todo u
+        ya""".split()
     ),
     "pt": PROOF_WORDS["pt"]
     | frozenset(
