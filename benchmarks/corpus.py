@@ -51,7 +51,7 @@ ARCHIVE: Final = ROOT / "tests" / "golden" / "omnicorpus" / "golden.warc.gz"
 
 PEER_NEEDS: Final = (
     "datatrove==0.10.1", "warcio", "python-magic", "faust-cchardet", "trafilatura==2.3.1",
-    "spacy", "orjson", "regex", "lxml",
+    "spacy", "orjson", "regex", "lxml[html-clean]",
 )  # fmt: skip
 
 PEER: Final = """
