@@ -9,10 +9,9 @@ import pickle
 import re
 import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -21,6 +20,7 @@ from time import monotonic
 from typing import Any, Final, Generic
 
 from tilewise.errors import ConfigError
+from tilewise.runners.spawned import depend_on_parent, without_interrupts
 from tilewise.runners.work import Item, OnLost, Result, Start
 
 _log = logging.getLogger(__name__)
@@ -284,23 +284,10 @@ def _started() -> _Worker:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there,))
-    with _without_interrupts():
+    with without_interrupts():
         process.start()
     there.close()
     return _Worker(process, here)
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back. Processes started meanwhile never see it: this one ends them in order."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _memory_bytes(pid: int | None) -> int:
@@ -314,9 +301,8 @@ def _memory_bytes(pid: int | None) -> int:
 
 def _serve(line: Connection) -> None:
     """What a process does: it works on what it is sent until it is told to end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    depend_on_parent()
     work: Any = None
     while True:
         try:
@@ -336,13 +322,6 @@ def _serve(line: Connection) -> None:
 
 def _leave(*_: object) -> None:
     sys.exit(1)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)  # nobody is left to take a result
 
 
 def _portable(err: Exception) -> Exception:

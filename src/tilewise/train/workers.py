@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar
 
 from tilewise.errors import ConfigError, DataError
+from tilewise.runners.spawned import depend_on_parent, without_interrupts
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -65,7 +63,7 @@ class Workers(Generic[Task, Result]):
         if self._pool is None:
             return lambda: self._work(task)
         try:
-            with _without_interrupts():  # a task may start one more process
+            with without_interrupts():  # a task may start one more process
                 future: Future[Result] = self._pool.submit(_call, task)
         except (BrokenProcessPool, RuntimeError) as err:
             raise _died() from err
@@ -117,22 +115,9 @@ def _started(work: Callable[[Any], Any], count: int) -> ProcessPoolExecutor:
     """Processes, the first of which begins to load ``work`` at once."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=(work,))
-    with _without_interrupts():
+    with without_interrupts():
         pool.submit(os.getpid)  # the first task starts a process
     return pool
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back. Processes started meanwhile never see it: this one ends them in order."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _died() -> DataError:
@@ -151,16 +136,8 @@ _HERE: list[Callable[[Any], Any]] = []  # what this process works at, if it is a
 
 def _begin(work: Callable[[Any], Any]) -> None:
     """Prepare a process, which ends with its parent and leaves Ctrl-C to it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    depend_on_parent()
     _HERE[:] = [work]
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)  # nobody is left to take a result
 
 
 def _call(task: Any) -> Any:
