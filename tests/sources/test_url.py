@@ -89,6 +89,13 @@ def test_an_address_is_brought_to_ascii() -> None:
     assert parts.geturl() == "https://xn--bcher-kva.example:8443/gro%C3%9Fe%20seite?q=%C3%BC#x"
 
 
+def test_bytes_of_an_address_that_are_no_letters_stay_as_they_are() -> None:
+    parts = split_url("http://example.org/\udce4 b?\udcff")
+    assert parts.geturl() == "http://example.org/%E4%20b?%FF"
+    with pytest.raises(SourceError, match="no valid address"):
+        split_url("http://example.org/\ud800")
+
+
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:7f00:1]"]
 )

@@ -39,7 +39,8 @@ def _command(*words: str, ranks: int = 2) -> list[str]:
 
 
 def _environ() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
+    own = {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
+    return os.environ | own | {"PYTHONFAULTHANDLER": "1"}  # an abort of torch says where
 
 
 def _run(*words: str, ranks: int = 2) -> subprocess.CompletedProcess[str]:

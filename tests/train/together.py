@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tests.train import toy
 from tilewise.train.loop import RunConfig, Task, Trainer
-from tilewise.train.parallel import Together, joined
+from tilewise.train.parallel import Together, joined, leave
 from tilewise.train.ranks import Alone, Ranks, is_launched
 from tilewise.train.report import StepReport
 
@@ -185,3 +185,5 @@ if __name__ == "__main__":
     except TilewiseError as err:
         print(f"Error: {err}", file=sys.stderr, flush=True)
         raise SystemExit(1) from err
+    if is_launched():
+        leave()

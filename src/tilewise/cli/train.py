@@ -97,6 +97,8 @@ def train(
     # Of several processes the last to end may be any; that of rank 0 has written the model.
     if os.environ.get("RANK", "0") == "0":
         click.echo(f"{out}: trained. Ask it: tilewise ask --model {out} PAGE QUESTION")
+    if launch is None:
+        _leave_others()
 
 
 def _config(
@@ -118,6 +120,16 @@ def _config(
         if value is not None:
             cfg = changed(cfg, name, value)
     return with_options(cfg, options)
+
+
+def _leave_others() -> None:
+    """End here if this is one process of several."""
+    from tilewise.train.ranks import is_launched
+
+    if is_launched():
+        from tilewise.train.parallel import leave
+
+        leave()
 
 
 def _train(cfg: AnyConfig, out: Path, is_resumed: bool, is_shown: bool | None) -> None:

@@ -91,6 +91,11 @@ def split_url(url: str) -> SplitResult:
         host, port = parts.hostname or "", parts.port
         if not host.isascii():
             host = host.encode("idna").decode()
+        path, query = (
+            # Bytes that were no UTF-8 come as lone surrogates from headers and command lines.
+            quote(part, safe=_SAFE, errors="surrogateescape")
+            for part in (parts.path or "/", parts.query)
+        )
     except ValueError as err:  # UnicodeError too
         raise SourceError(f"{shortened(url)} is no valid address ({err}); check it.") from err
     if not host or any(sign <= " " for sign in host):
@@ -102,8 +107,7 @@ def split_url(url: str) -> SplitResult:
         )
     netloc = f"[{host}]" if ":" in host else host
     netloc = netloc if port is None else f"{netloc}:{port}"
-    path = quote(parts.path or "/", safe=_SAFE)
-    return SplitResult(scheme, netloc, path, quote(parts.query, safe=_SAFE), parts.fragment)
+    return SplitResult(scheme, netloc, path, query, parts.fragment)
 
 
 def port_of(parts: SplitResult) -> int:
