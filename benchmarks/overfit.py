@@ -24,9 +24,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 import tilewise
 from tilewise.recipes.table import find_recipe
+from tilewise.settings import with_options
 from tilewise.synth.pages import make_page
 from tilewise.synth.questions import questions_about
-from tilewise.train.config import TrainConfig, with_options
+from tilewise.train.config import TrainConfig
 from tilewise.train.loop import LOGS
 from tilewise.train.report import read_losses
 from tilewise.train.task import run_training

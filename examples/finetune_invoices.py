@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tilewise import ask, load
 from tilewise.models.reader import Reader
 from tilewise.recipes.internvl import internvl_tiny
-from tilewise.train.config import with_options
+from tilewise.settings import with_options
 from tilewise.train.report import StepReport
 from tilewise.train.start import open_model
 from tilewise.train.task import run_training

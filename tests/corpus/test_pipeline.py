@@ -16,12 +16,12 @@ from tilewise.corpus.filter_text import filter_text
 from tilewise.corpus.pipeline import StageSummary, build
 from tilewise.corpus.plan import Run, cut, load_run, open_run
 from tilewise.corpus.report import write_report
-from tilewise.corpus.settings import with_options
 from tilewise.corpus.stages import STAGES
 from tilewise.corpus.status import stage_states
 from tilewise.corpus.verify import verify
 from tilewise.errors import ConfigError, DataError, SourceError
 from tilewise.runners import local
+from tilewise.settings import with_options
 from tilewise.shards.document_shards import read_documents
 
 

@@ -11,8 +11,8 @@ PACKAGE = ROOT / "src" / "tilewise"
 
 FAMILIES = {"ixc2", "internvl", "nano"}
 TORCH_FREE = {
-    "corpus", "domains", "errors", "records", "runners", "shards", "sources", "synth", "text",
-    "tiling",
+    "corpus", "domains", "errors", "records", "runners", "settings", "shards", "sources", "synth",
+    "text", "tiling",
 }  # fmt: skip
 
 

@@ -7,7 +7,8 @@ import pytest
 from tilewise.errors import ConfigError
 from tilewise.recipes import ixc2
 from tilewise.recipes.table import RECIPES, find_recipe, find_run, summary
-from tilewise.train.config import TrainConfig, settings
+from tilewise.settings import settings
+from tilewise.train.config import TrainConfig
 
 # recipe: parts, batch, lr, weight decay, warm-up, drop path, context, tiles, length grouping
 # Source: the table in InternVL's published scripts, by model and stage.

@@ -15,7 +15,7 @@ from tests.train.pages import write_samples
 from tilewise.errors import MissingExtraError
 from tilewise.recipes.table import find_recipe
 from tilewise.runners import ray_launch
-from tilewise.train.config import with_options
+from tilewise.settings import with_options
 from tilewise.train.loop import LOGS
 from tilewise.train.report import read_losses
 from tilewise.train.task import run_training

@@ -9,7 +9,8 @@ import pytest
 
 from tilewise.adapt.lora import DECODER_TARGETS, VIT_TARGETS, LoraConfig
 from tilewise.errors import ConfigError
-from tilewise.train.config import TrainConfig, changed, settings, with_options
+from tilewise.settings import changed, settings, with_options
+from tilewise.train.config import TrainConfig
 
 PLAIN = TrainConfig(name="plain")
 
@@ -43,7 +44,7 @@ def test_a_setting_is_changed_by_a_text(option: str, name: str, value: object) -
     ("option", "said"),
     [
         ("optim.lr", "has no value"),
-        ("optim.rate=1", "OptimConfig has no setting 'rate'; it has lr, betas"),
+        ("optim.rate=1", "setting optim.rate is unknown in optim; known are lr, betas"),
         ("optim.lr=fast", "lr is 'fast'; a number is allowed"),
         ("optim.lr=-1", "optim.lr is -1.0"),
         ("run.accumulation=1.5", "accumulation is 1.5; a whole number is allowed"),

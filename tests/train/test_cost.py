@@ -22,9 +22,9 @@ from tilewise.nn.decoder import Decoder, DecoderConfig, PartialLoraConfig
 from tilewise.nn.packed import run_packed
 from tilewise.nn.vit import ViT, ViTConfig
 from tilewise.recipes.table import find_recipe
+from tilewise.settings import with_options
 from tilewise.train import cost
 from tilewise.train.answers import Answers
-from tilewise.train.config import with_options
 from tilewise.train.data import open_packs
 from tilewise.train.start import open_model
 

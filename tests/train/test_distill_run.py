@@ -17,7 +17,7 @@ from tilewise.models.load import load
 from tilewise.models.vision import read_vit
 from tilewise.nn.vit import ViT
 from tilewise.recipes.table import find_recipe
-from tilewise.train.config import with_options
+from tilewise.settings import with_options
 from tilewise.train.loop import CHECKPOINTS, LOGS
 from tilewise.train.report import read_losses
 from tilewise.train.task import run_training

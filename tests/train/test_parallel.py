@@ -22,8 +22,9 @@ from tests.train import together, toy
 from tests.train.pages import write_samples
 from tilewise.errors import ConfigError, MissingExtraError, TrainingError
 from tilewise.recipes.table import find_recipe
+from tilewise.settings import with_options
 from tilewise.train import checkpoint, sharded
-from tilewise.train.config import TrainConfig, with_options
+from tilewise.train.config import TrainConfig
 from tilewise.train.loop import CHECKPOINTS, LOGS, shared
 from tilewise.train.ranks import Alone, shared_out
 from tilewise.train.report import read_losses

@@ -14,7 +14,8 @@ from tests.train.pages import write_samples
 from tilewise.errors import ConfigError, TrainingError
 from tilewise.models.load import load
 from tilewise.recipes.table import find_recipe
-from tilewise.train.config import TrainConfig, with_options
+from tilewise.settings import with_options
+from tilewise.train.config import TrainConfig
 from tilewise.train.loop import CHECKPOINTS, LOGS
 from tilewise.train.report import StepReport, read_losses
 from tilewise.train.task import run_training, total_steps

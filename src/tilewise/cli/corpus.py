@@ -164,7 +164,7 @@ def _config(
 ) -> CorpusConfig:
     """The settings that the command line asks for."""
     from tilewise.corpus.config import profile, read_config
-    from tilewise.corpus.settings import with_options, with_values
+    from tilewise.settings import with_options, with_values
 
     if file is not None and profile_name is not None:
         raise click.UsageError("--config and --profile exclude each other; name it in the file.")
@@ -354,7 +354,7 @@ def config(
     """Print all settings as JSON; what is printed can be given as --config."""
     import json
 
-    from tilewise.corpus.settings import plain
+    from tilewise.settings import plain
 
     cfg = _config(config_file, profile_name, changes, fetch, contact)
     click.echo(json.dumps(plain(cfg), indent=1, ensure_ascii=False))

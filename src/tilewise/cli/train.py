@@ -111,7 +111,7 @@ def _config(
 ) -> AnyConfig:
     """The recipe with the command line's changes."""
     from tilewise.recipes.table import find_run
-    from tilewise.train.config import changed, with_options
+    from tilewise.settings import changed, with_options
 
     cfg = find_run(recipe)
     if minutes is not None:  # a recipe's steps would be the stronger
@@ -216,7 +216,7 @@ def _print_recipes() -> None:
 def _print_settings(cfg: AnyConfig) -> None:
     import json
 
-    from tilewise.train.config import settings
+    from tilewise.settings import settings
 
     for name, value in settings(cfg).items():
         click.echo(f"{name} = {json.dumps(value, ensure_ascii=False)}")

@@ -19,8 +19,8 @@ from tilewise.corpus.images import ImageConfig
 from tilewise.corpus.lines import LinesConfig
 from tilewise.corpus.raw import ReadConfig
 from tilewise.corpus.scorers import ScorerFile
-from tilewise.corpus.settings import plain, read_settings, with_values
 from tilewise.errors import ConfigError
+from tilewise.settings import plain, read_settings, with_values
 from tilewise.shards.index import FORMS, Form
 
 

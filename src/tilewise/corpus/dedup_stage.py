@@ -14,12 +14,12 @@ from tilewise.corpus.dedup_steps import Step, read_documents
 from tilewise.corpus.lines import repeated_lines, without_repeated
 from tilewise.corpus.over import RunnerMap
 from tilewise.corpus.plan import Run
-from tilewise.corpus.settings import plain
 from tilewise.corpus.stage_files import StageFolder, Told, sha256_of, write_whole
 from tilewise.corpus.steps import Outcome, ShardOutput, shard_key
 from tilewise.errors import DataError
 from tilewise.records import Document, Dropped
 from tilewise.runners.work import Runner
+from tilewise.settings import plain
 
 STAGE: Final = "dedup"
 BEFORE: Final = "prelim_text"

@@ -18,13 +18,13 @@ from tilewise.corpus.image_find import STORE
 from tilewise.corpus.image_index import KEYS, PARTS, ImageIndex
 from tilewise.corpus.languages import DETECTOR
 from tilewise.corpus.plan import Run
-from tilewise.corpus.settings import plain
 from tilewise.corpus.stage_files import Marker, StageFolder, key_of, read_rows, sha256_of, told_of
 from tilewise.corpus.stats import TOKENS, Tally
 from tilewise.corpus.steps import VERSION, Outcome, ShardOutput
 from tilewise.corpus.version import version
 from tilewise.errors import ConfigError, DataError
 from tilewise.records import Document
+from tilewise.settings import plain
 from tilewise.shards.document_files import ShardsConfig, write_documents
 from tilewise.shards.documents import from_row
 from tilewise.shards.image_files import FOLDER, ImageFolder

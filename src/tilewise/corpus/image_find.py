@@ -29,11 +29,11 @@ from tilewise.corpus.over import RunnerMap
 from tilewise.corpus.plan import Piece, Run
 from tilewise.corpus.raw import RawImage
 from tilewise.corpus.read_step import read_piece
-from tilewise.corpus.settings import plain
 from tilewise.corpus.stage_files import Marker, StageFolder, Told, key_of, read_rows, told_of
 from tilewise.corpus.steps import VERSION
 from tilewise.errors import SourceError
 from tilewise.records import Document
+from tilewise.settings import plain
 
 STAGE: Final = "image"
 BEFORE: Final = "dedup"

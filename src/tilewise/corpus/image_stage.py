@@ -28,7 +28,6 @@ from tilewise.corpus.image_index import KEYS, PARTS, ImageIndex, index_images
 from tilewise.corpus.images import drop_frequent, filter_images
 from tilewise.corpus.over import RunnerMap
 from tilewise.corpus.plan import Run
-from tilewise.corpus.settings import plain
 from tilewise.corpus.stage_files import (
     Marker,
     RowWriter,
@@ -41,6 +40,7 @@ from tilewise.corpus.stage_files import (
 from tilewise.corpus.steps import Outcome, ShardOutput, guarded, shard_key
 from tilewise.records import Document, Dropped
 from tilewise.runners.work import Runner
+from tilewise.settings import plain
 from tilewise.shards.documents import from_row, to_row
 
 COUNTS: Final = "counts.json"

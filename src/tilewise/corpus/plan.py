@@ -11,9 +11,9 @@ from typing import Any, Final, Literal
 
 from tilewise.corpus.config import CorpusConfig, RunConfig
 from tilewise.corpus.read import extent, is_remote
-from tilewise.corpus.settings import digest, plain, with_values
 from tilewise.corpus.stage_files import write_whole
 from tilewise.errors import ConfigError, SourceError
+from tilewise.settings import digest, plain, with_values
 
 FORMAT: Final = 1
 """Of the run's folder; another number cannot be gone on with."""

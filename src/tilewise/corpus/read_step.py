@@ -17,11 +17,11 @@ from tilewise.corpus.extract import extract
 from tilewise.corpus.plan import Piece, Run
 from tilewise.corpus.raw import Raw, RawPage, document_id
 from tilewise.corpus.read import read_pages
-from tilewise.corpus.settings import plain
 from tilewise.corpus.stage_files import Marker, StageFolder, key_of
 from tilewise.corpus.steps import FAULTS, VERSION, Outcome, ShardOutput, fault
 from tilewise.errors import TilewiseError
 from tilewise.records import Document, Dropped
+from tilewise.settings import plain
 
 READ: Final = "read"
 EXTRACT: Final = "extract"

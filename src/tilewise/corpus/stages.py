@@ -12,10 +12,10 @@ from tilewise.corpus.filter_text import filter_text
 from tilewise.corpus.plan import Run
 from tilewise.corpus.read_step import EXTRACT, READ, read_shard
 from tilewise.corpus.scorers import from_files
-from tilewise.corpus.settings import plain
 from tilewise.corpus.stage_files import StageFolder, Told
 from tilewise.corpus.steps import Outcome, Step, filtered, shard_key
 from tilewise.runners.work import Runner
+from tilewise.settings import plain
 
 PRELIM_TEXT: Final = "prelim_text"
 DEDUP: Final = "dedup"

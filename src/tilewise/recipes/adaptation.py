@@ -22,8 +22,9 @@ from tilewise.eval.tasks.domains import TASKS
 from tilewise.models.reader import Progress, Reader
 from tilewise.recipes.domains import PUBLISHED, DomainRun, Method, domain_run
 from tilewise.recipes.internvl import NewSize
+from tilewise.settings import changed, with_options
 from tilewise.shards.bad import BadConfig
-from tilewise.train.config import TrainConfig, changed, with_options
+from tilewise.train.config import TrainConfig
 
 DATA: Final = "data"
 MIXED: Final = "mixed.json"

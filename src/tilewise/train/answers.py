@@ -11,7 +11,8 @@ from tilewise.adapt.freeze import part_of
 from tilewise.errors import ConfigError
 from tilewise.models.internvl.network import InternVL
 from tilewise.models.pack import Pack
-from tilewise.train.config import FREE, TrainConfig, settings
+from tilewise.settings import settings
+from tilewise.train.config import FREE, TrainConfig
 from tilewise.train.data import open_packs
 from tilewise.train.distill import distillation
 from tilewise.train.export import export

@@ -21,7 +21,8 @@ from tilewise.adapt.files import save_adapter
 from tilewise.adapt.lora import adapters, merge
 from tilewise.errors import TrainingError
 from tilewise.models.names import renaming_to
-from tilewise.train.config import ModelConfig, TrainConfig, settings
+from tilewise.settings import settings
+from tilewise.train.config import ModelConfig, TrainConfig
 from tilewise.train.start import Start
 from tilewise.weights.convert import convert
 from tilewise.weights.files import CONFIG, LAYOUTS, MANIFEST, WEIGHTS, read_config

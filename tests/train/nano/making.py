@@ -9,8 +9,8 @@ import numpy as np
 
 from tests.models.nano.making import sheet_of
 from tilewise.recipes.table import find_run
+from tilewise.settings import with_options
 from tilewise.synth.real import RealPage, write_real_pages
-from tilewise.train.config import with_options
 from tilewise.train.nano.config import StageConfig
 from tilewise.train.nano.tiles import grey
 

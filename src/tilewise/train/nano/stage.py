@@ -21,8 +21,9 @@ from tilewise.models.nano.encoder import Encoder
 from tilewise.models.nano.parts import Parts, draw_parts, read_parts, write_parts
 from tilewise.models.nano.proof import Proofreader
 from tilewise.models.nano.sight import fused
+from tilewise.settings import settings
 from tilewise.synth.real import RealPages
-from tilewise.train.config import FREE, settings
+from tilewise.train.config import FREE
 from tilewise.train.drawn import Drawn, Make
 from tilewise.train.export import RECIPE, commit
 from tilewise.train.job import Job, Place

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tilewise.corpus.config import PROFILES, CorpusConfig, profile, read_config
-from tilewise.corpus.settings import digest, plain, with_options, with_values
 from tilewise.errors import ConfigError
+from tilewise.settings import digest, plain, with_options, with_values
 
 
 @pytest.mark.parametrize("name", PROFILES)

@@ -1,12 +1,16 @@
-"""Settings of a frozen dataclass: as plain values, from a file, by dotted name, and their hash."""
+"""Settings of a frozen dataclass: as plain values, from a file, by dotted name, and their hash.
+
+Runs of training and corpora have theirs as nested dataclasses; here they are read and changed.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import tomllib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,6 +20,10 @@ from tilewise.errors import ConfigError
 
 T = TypeVar("T")
 
+MADE: Final = "made"
+"""In a field's metadata: the value that it begins with where one of its settings is named and it
+is None; that of its type's defaults where there is no such line."""
+
 _NO: Final[Any] = object()
 
 _WORDS: Final[Mapping[Any, str]] = types.MappingProxyType(
@@ -24,7 +32,7 @@ _WORDS: Final[Mapping[Any, str]] = types.MappingProxyType(
         float: "a number",
         str: "a text",
         bool: "true or false",
-        type(None): "null",
+        type(None): "none",
     }
 )
 
@@ -42,6 +50,11 @@ def plain(cfg: object) -> Any:
     if cfg is None or isinstance(cfg, (bool, int, float, str)):
         return cfg
     return str(cfg)
+
+
+def settings(cfg: object, prefix: str = "") -> dict[str, Any]:
+    """All settings by dotted name, as plain JSON values."""
+    return dict(_settings(cfg, prefix))
 
 
 def digest(cfg: object) -> str:
@@ -86,11 +99,30 @@ def with_values(cfg: T, values: Mapping[str, Any], prefix: str = "") -> T:
     for name, value in values.items():
         _check_known(name, [one.name for one in fields(cfg)], prefix)
         inner = getattr(cfg, name)
+        if inner is None and value is not None:
+            inner = _begun(cfg, name)
         if is_dataclass(inner) and isinstance(value, Mapping):
             made[name] = with_values(inner, value, f"{prefix}{name}.")
         else:
             made[name] = _fitted(hints[name], value, f"{prefix}{name}")
     return cast(T, replace(cast(Any, cfg), **made))
+
+
+def changed(cfg: T, name: str, value: object) -> T:
+    """A config with one setting changed.
+
+    Args:
+        cfg: a frozen dataclass.
+        name: dotted, e.g. ``optim.lr``.
+        value: fits the setting's type; lists stand for tuples.
+
+    Raises:
+        ConfigError: as ``with_values``.
+    """
+    values: Any = value
+    for part in reversed(name.strip().split(".")):
+        values = {part: values}
+    return with_values(cfg, values)
 
 
 def with_options(cfg: T, options: Sequence[str]) -> T:
@@ -102,18 +134,32 @@ def with_options(cfg: T, options: Sequence[str]) -> T:
     for option in options:
         name, sign, text = option.partition("=")
         if not sign:
-            raise ConfigError(f"--set {option}: has no value; write it as dedup.threshold=0.8.")
+            raise ConfigError(f"--set {option}: has no value; write it as name.of.setting=VALUE.")
         try:
             value = json.loads(text)
         except ValueError:
             value = text
-        for part in reversed(name.strip().split(".")):
-            value = {part: value}
         try:
-            cfg = with_values(cfg, value)
+            cfg = changed(cfg, name, value)
         except ConfigError as err:
             raise ConfigError(f"--set {option}: {err}") from err
     return cfg
+
+
+def _settings(cfg: object, prefix: str) -> Iterator[tuple[str, Any]]:
+    assert is_dataclass(cfg), "settings are those of dataclasses"
+    for one in fields(cfg):
+        value, name = getattr(cfg, one.name), f"{prefix}{one.name}"
+        if is_dataclass(value):
+            yield from _settings(value, f"{name}.")
+        else:
+            yield name, plain(value)
+
+
+def _begun(cfg: Any, name: str) -> Any:
+    """What a part that a config has not begins with, None where its type says it."""
+    (own,) = (one for one in fields(cfg) if one.name == name)
+    return own.metadata.get(MADE)
 
 
 def _check_known(name: str, known: Sequence[str], prefix: str) -> None:
@@ -131,6 +177,8 @@ def _fitted(hint: Any, value: object, name: str) -> Any:
         fit = _as(kind, value, name)
         if fit is not _NO:
             return fit
+    if isinstance(value, Mapping) and "a table" not in _spoken(hint):
+        raise ConfigError(f"{name} has no settings of its own; leave out .{next(iter(value), '')}.")
     raise ConfigError(f"{name} is {value!r}; {_spoken(hint)} is allowed.")
 
 
@@ -142,11 +190,14 @@ def _as(kind: Any, value: Any, name: str) -> Any:
     if kind is Any:
         return value
     if kind is type(None):
-        return None if value is None or value == "null" else _NO
+        return None if value is None or value in ("null", "none") else _NO
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if kind in (int, str, bool):
         return value if type(value) is kind else _NO
+    if kind is getattr(sys.modules.get("torch"), "dtype", _NO) and isinstance(value, str):
+        found = getattr(sys.modules["torch"], value, None)  # loaded, or there were no such type
+        return found if isinstance(found, kind) else _NO
     if kind is Path:
         return Path(value) if isinstance(value, str) else _NO
     if is_dataclass(kind) and isinstance(value, Mapping):
