@@ -165,7 +165,7 @@ def _begun(cfg: Any, name: str) -> Any:
 def _check_known(name: str, known: Sequence[str], prefix: str) -> None:
     if name in known:
         return
-    near = get_close_matches(name, known, 1, 0.5)
+    near = get_close_matches(name, known, 1, 0.6)
     place = f"in {prefix.rstrip('.')} " if prefix else ""
     told = f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(known)}."
     raise ConfigError(f"setting {prefix}{name} is unknown {place}; {told}".replace(" ;", ";"))

@@ -109,7 +109,7 @@ def test_wrong_words_are_told_in_one_sentence(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "2 of 4 samples are bad (missing image 2)" in done.output
     done = _run(*words, "--set", "optim.x=1")
-    assert "has no setting 'x'" in done.output
+    assert "setting optim.x is unknown in optim" in done.output
     done = _run(*words, "--bad", "0.5", "--convert-only", "--score-only")
     assert done.exit_code == 2
     done = _run("--domain", "driving", "--raw", folder, "--out", tmp_path / "out")

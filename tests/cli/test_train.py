@@ -51,7 +51,7 @@ def test_stages_of_the_default_reader_are_recipes_too() -> None:
     assert 'stage = "joint"' in lines
     assert 'model.folder = "x"' in lines
     done = _run("default_reader_joint", "--data", "x", "--show")
-    assert "has no setting 'meta'; it has real" in done.output
+    assert "setting data.meta is unknown in data; known are real" in done.output
 
 
 def test_a_recipe_can_be_a_file(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_file_without_a_recipe_is_refused(tmp_path: Path, text: str, said: str
         (("internvl_tiny",), "Give a folder for the run"),
         (("nothing", "--show"), "recipe 'nothing' is unknown"),
         (("missing.py", "--show"), "there is no such file"),
-        (("internvl_tiny", "--show", "--set", "optim.x=1"), "has no setting 'x'"),
+        (("internvl_tiny", "--show", "--set", "optim.x=1"), "setting optim.x is unknown in optim"),
     ],
 )
 def test_wrong_words_are_told_in_one_sentence(words: tuple[str, ...], said: str) -> None:
