@@ -4,74 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import numpy as np
-import torch
 
 from tilewise.errors import ConfigError
 from tilewise.records import Page
+from tilewise.superres.enlargers import Enlarger, Interpolation, NetworkEnlarger
 from tilewise.superres.files import SHIPPED, folder_of, load
-from tilewise.superres.resample import Floats, Kernel, resize
-from tilewise.superres.sdan import Sdan
+from tilewise.superres.resample import Floats, Kernel
+from tilewise.superres.tiles import Work, plan, strips
 from tilewise.weights.files import WEIGHTS
 
 INTERPOLATIONS: Final[dict[str, Kernel]] = {"bicubic": "bicubic", "lanczos": "lanczos"}
 
+DEFAULT_MEMORY: Final = 512 << 20
+"""Bytes for tiles at work where nothing is said."""
+
 FACTORS: Final = (0.01, 64.0)
 """The least and the most that an image is enlarged by."""
-
-
-class Enlarger(Protocol):
-    """Makes an image ``scale`` times as large: float32 (h, w, 3), 0 to 1 -> (h * scale, ...).
-
-    ``radius``: how far, in pixels of the input, an output pixel sees; tiles that overlap by so
-    much give what the whole image gives. ``pixel_bytes``: memory at work for each input pixel.
-    """
-
-    name: str
-    scale: int
-    radius: int
-    pixel_bytes: int
-
-    def __call__(self, rgb: Floats) -> Floats: ...
-
-
-class Interpolation:
-    """Bicubic or Lanczos interpolation; meets ``Enlarger``."""
-
-    def __init__(self, kernel: Kernel, scale: int) -> None:
-        self.name: str = kernel
-        self.kernel: Kernel = kernel
-        self.scale = scale
-        self.radius = {"bicubic": 2, "lanczos": 3}[kernel]
-        self.pixel_bytes = 12 * (1 + 2 * scale + 2 * scale * scale)
-
-    def __call__(self, rgb: Floats) -> Floats:
-        return resize(rgb, rgb.shape[0] * self.scale, rgb.shape[1] * self.scale, self.kernel)
-
-
-class NetworkEnlarger:
-    """An SDAN network without a reference (P0: nothing is moved); meets ``Enlarger``."""
-
-    def __init__(self, network: Sdan, name: str) -> None:
-        cfg = network.cfg
-        if cfg.input != "rgb":
-            raise ConfigError(
-                f"{name} takes {cfg.input} mosaics; pictures are enlarged by RGB networks."
-            )
-        self.name = name
-        self.scale, self.radius = cfg.scale, cfg.reach
-        # The widest moment: features before and after the last shuffle, and a convolution's copy.
-        self.pixel_bytes = 4 * cfg.width * (3 * cfg.scale**2 if cfg.scale > 1 else 6)
-        self._network = network
-
-    def __call__(self, rgb: Floats) -> Floats:
-        with torch.inference_mode():
-            x = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None]
-            image = self._network(x).image[0]
-            found: Floats = image.permute(1, 2, 0).contiguous().numpy()
-        return found
 
 
 def enlarger(name: str, scale: int) -> Enlarger:
@@ -111,10 +62,15 @@ MEASURED: Final[dict[tuple[str, str], str]] = {
 """By kind and shipped network: what is best. Without measured weights that is bicubic."""
 
 
-def check_factor(factor: float) -> None:
-    """Raises ConfigError where an image cannot be enlarged by so much."""
+def new_size(height: int, width: int, factor: float) -> tuple[int, int]:
+    """Height and width of an image enlarged, at least one pixel each.
+
+    Raises:
+        ConfigError: an image cannot be enlarged by so much.
+    """
     if not (isfinite(factor) and FACTORS[0] <= factor <= FACTORS[1]):
         raise ConfigError(f"the scale is {factor:g}; {FACTORS[0]:g} to {FACTORS[1]:g} are allowed.")
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def enlarge(
@@ -143,14 +99,19 @@ def enlarge(
 
     Raises:
         ConfigError: the factor is outside, or the memory is too little.
+        WeightsError: a network gave what is no number.
+        TilewiseError: the work was cancelled.
     """
-    check_factor(factor)
-    height, width = (max(1, round(side * factor)) for side in rgb.shape[:2])
-    if isinstance(enlarger, Interpolation) or (factor <= 1 and enlarger.scale > 1):
-        kernel = enlarger.kernel if isinstance(enlarger, Interpolation) else "lanczos"
-        return resize(rgb, height, width, kernel)
-    found = enlarger(rgb)
-    return found if found.shape[:2] == (height, width) else resize(found, height, width, "lanczos")
+    height, width = new_size(rgb.shape[0], rgb.shape[1], factor)
+    chosen = plan((*rgb.shape[:2], 3), (height, width), enlarger, memory_bytes or DEFAULT_MEMORY)
+    given: dict[str, Any] = {"progress": progress, "cancel": cancel}
+    work = Work(**{name: value for name, value in given.items() if value is not None})
+    result = np.empty((height, width, 3), np.float32)
+    top = 0
+    for strip in strips(lambda first, last: rgb[first:last], chosen, enlarger, work):
+        result[top : top + len(strip)] = strip
+        top += len(strip)
+    return result
 
 
 def enlarged_page(page: Page, factor: float, enlarger: Enlarger) -> Page:
