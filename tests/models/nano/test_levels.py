@@ -63,6 +63,18 @@ def test_what_looks_like_a_large_character_but_is_made_of_small_ones_is_dropped(
     assert float(found.height.max()) < 15
 
 
+@pytest.mark.parametrize(("sure", "found"), [(0.9, "198"), (1.0, "S")])
+def test_a_bar_with_a_number_on_it_is_no_large_letter_unless_that_is_surer(
+    sure: float, found: str
+) -> None:
+    number, bar = glyphs_of((50, 110, "198"), size=18), glyphs_of((20, 160, "S"), size=150)
+    seen = level(bar, 0.25)
+    seen.slots.prob[:] *= sure
+    number_seen = level(number, 1.0)
+    number_seen.slots.prob[:] *= 0.95
+    assert text_of(detect([number_seen, level(NOTHING, 0.5), seen])) == found
+
+
 @pytest.mark.parametrize("scale", [4 / 3, 0.5])
 def test_a_character_that_two_scales_show_is_found_once(scale: float) -> None:
     size = 39 if scale < 1 else 15

@@ -48,6 +48,9 @@ INSIDE: Final = 0.55
 FULL: Final = 0.15
 """Part of a large character's box under sure small ones from which on these are believed."""
 
+FEWEST_SURER: Final = 2
+"""Small characters, surer than a large one that they stand in, from which on there is none."""
+
 REACH_ROWS: Final = 2
 REACH_COLS: Final = 9
 """Slots within which one large character may be named twice."""
@@ -240,6 +243,7 @@ def _hand_over(
     coarse = coarse.only(~is_shared | (coarse.chars.height >= low))
     fine = fine.only(fine.chars.height < high)
     coarse = coarse.only(~_texture(fine.chars, coarse.chars))
+    coarse = coarse.only(~_shapes(fine.chars, coarse.chars))
     fine = fine.only(~_pieces(fine.chars, coarse.chars, high))
     return _surer(fine, coarse, coarser, near)
 
@@ -261,6 +265,18 @@ def _texture(fine: Detections, coarse: Detections) -> NDArray[np.bool_]:
     box = ADVANCE_EM[coarse.cls] * coarse.height**2
     full = [area[_within(fine, coarse, i)].sum() > FULL * box[i] for i in range(len(coarse))]
     return np.array(full, np.bool_)
+
+
+def _shapes(fine: Detections, coarse: Detections) -> NDArray[np.bool_]:
+    """Whether what looks like a large character is a thing with type on it, (n,).
+
+    The bar of a chart with its number looks like a letter from afar; the number is surer.
+    """
+    surer = [
+        (_within(fine, coarse, i) & (fine.prob > coarse.prob[i])).sum() >= FEWEST_SURER
+        for i in range(len(coarse))
+    ]
+    return np.array(surer, np.bool_)
 
 
 def _pieces(fine: Detections, coarse: Detections, high: float) -> NDArray[np.bool_]:
