@@ -38,6 +38,15 @@ def test_a_seed_gives_the_same_page_again_and_another_seed_another(layout: str) 
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_page_drawn_larger_shows_the_same_in_finer_type(layout: str) -> None:
+    sheet = page(5, layout, size=(360, 280)).sheet
+    once, twice = sheet.render(), sheet.render(2)
+    assert twice.shape == (560, 720, 3)
+    shrunk = twice.reshape(280, 2, 360, 2, 3).mean((1, 3))
+    assert np.abs(shrunk - once).mean() < 0.5 * np.abs(once.mean((0, 1)) - once).mean() + 1
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_makes_pages_of_many_seeds(layout: str) -> None:
     for seed in range(30):
         made = page(seed, layout)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tilewise.train.events import EventFile, crc32c
 
@@ -68,6 +71,22 @@ def test_numbers_are_written_as_events(tmp_path: Path) -> None:
     assert isinstance(second[5], bytes)
     values = [dict(_fields(value)) for _, value in _fields(second[5]) if isinstance(value, bytes)]
     assert values == [{1: b"train/loss", 2: 0.25}, {1: b"speed/tokens_per_s", 2: 8.0}]
+
+
+def test_pictures_are_written_as_png_files(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 7, 3), np.uint8)
+    file = EventFile(tmp_path, 1000.5)
+    file.add_pictures(20, {"held": pixels}, 1001.5)
+    file.close()
+    (path,) = tmp_path.iterdir()
+    summary = dict(_fields(_records(path)[1]))[5]
+    assert isinstance(summary, bytes)
+    value = dict(_fields(dict(_fields(summary))[1]))  # type: ignore[arg-type]
+    assert value[1] == b"held"
+    image = dict(_fields(value[4]))  # type: ignore[arg-type]
+    assert (image[1], image[2], image[3]) == (5, 7, 3)
+    with Image.open(io.BytesIO(image[4])) as picture:  # type: ignore[arg-type]
+        assert np.array_equal(np.array(picture), pixels)
 
 
 def test_a_resumed_run_hides_what_came_behind_its_checkpoint(tmp_path: Path) -> None:

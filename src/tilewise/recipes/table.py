@@ -10,7 +10,7 @@ from traceback import extract_tb
 from typing import Any, Final
 
 from tilewise.errors import ConfigError, TilewiseError
-from tilewise.recipes import default_reader, domains, internvl, ixc2
+from tilewise.recipes import default_reader, domains, internvl, ixc2, sdan
 from tilewise.train.config import TrainConfig
 from tilewise.train.job import AnyConfig
 from tilewise.train.task import OPENERS
@@ -48,6 +48,12 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "default_reader_proof": default_reader.default_reader_proof,
     "default_reader_decoder": default_reader.default_reader_decoder,
     "default_reader_joint": default_reader.default_reader_joint,
+    "sdan_4x": sdan.sdan_4x,
+    "sdan_8x": sdan.sdan_8x,
+    "sdan_4x_raw": sdan.sdan_4x_raw,
+    "sdan_8x_raw": sdan.sdan_8x_raw,
+    "sdan_small_2x": sdan.sdan_small_2x,
+    "sdan_small_4x": sdan.sdan_small_4x,
     "adapt_driving_2b_full": partial(domains.domain_run, "driving"),
     "adapt_driving_temporal_2b_full": partial(domains.domain_run, "driving-temporal"),
     "adapt_medical_2b_full": partial(domains.domain_run, "medical"),

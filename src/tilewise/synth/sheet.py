@@ -164,13 +164,26 @@ class Sheet:
             np.array([r[6] for r in rows], np.uint8),
         )  # fmt: skip
 
-    def render(self) -> NDArray[np.uint8]:
-        """The picture, uint8 RGB (height, width, 3)."""
-        image = Image.new("RGB", (self.width, self.height), self.paper)
+    def render(self, zoom: int = 1) -> NDArray[np.uint8]:
+        """The picture, uint8 RGB (zoom * height, zoom * width, 3), type set anew at its size."""
+        image = Image.new("RGB", (zoom * self.width, zoom * self.height), self.paper)
         draw = ImageDraw.Draw(image)
         for name, args in self._ops:
-            _DRAW[name](draw, *args)
+            _DRAW[name](draw, *(args if zoom == 1 else _zoomed(name, args, zoom)))
         return np.asarray(image)
+
+
+def _zoomed(name: str, args: tuple[object, ...], zoom: int) -> tuple[object, ...]:
+    """What is drawn, with lengths times ``zoom``; colours, angles and texts stay."""
+    places = _LENGTHS[name]
+    return tuple(_times(arg, zoom) if n in places else arg for n, arg in enumerate(args))
+
+
+def _times(length: object, zoom: int) -> object:
+    if isinstance(length, (list, tuple)):
+        return type(length)(_times(part, zoom) for part in length)
+    assert isinstance(length, (int, float))
+    return length * zoom
 
 
 def _draw_text(
@@ -238,3 +251,13 @@ _DRAW: Final[dict[str, Callable[..., None]]] = {
     "pie": _draw_pie,
     "ellipse": _draw_ellipse,
 }
+
+_LENGTHS: Final[dict[str, tuple[int, ...]]] = {
+    "text": (0, 1, 4),
+    "line": (0, 1, 2, 3, 5),
+    "rect": (0, 1, 2, 3),
+    "polyline": (0, 2),
+    "pie": (0,),
+    "ellipse": (0,),
+}
+"""Which arguments of these are lengths or places."""

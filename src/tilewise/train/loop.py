@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from tilewise.errors import ConfigError, TrainingError
+from tilewise.records import Pixels
 from tilewise.train import checkpoint
 from tilewise.train.length import Length, ProcessorTime
 from tilewise.train.optim import (
@@ -121,7 +122,8 @@ class Task(Generic[Batch]):
 
     ``told`` names numbers that the objective tells beside the loss: what a batch loses then has a
     mapping ``numbers`` of names to (sum, count). ``measure`` gives shares and the like of held-out
-    data; the network is in its mode for use meanwhile. ``follow`` is told of every step in every
+    data, and ``pictures`` pictures of it by name; the network is in its mode for use meanwhile.
+    ``follow`` is told of every step in every
     process, with the same numbers: what comes next may depend on them.
     """
 
@@ -135,6 +137,7 @@ class Task(Generic[Batch]):
     told: tuple[str, ...] = ()
     measure: Callable[[], Mapping[str, float]] | None = None
     follow: Callable[[StepReport], None] | None = None
+    pictures: Callable[[], Mapping[str, Pixels]] | None = None
 
 
 class Trainer(Generic[Batch]):
@@ -302,8 +305,9 @@ class Trainer(Generic[Batch]):
         self.task.module.eval()
         with torch.inference_mode(), torch.random.fork_rng():
             numbers = self.task.measure()
+            pictures = self.task.pictures() if self.task.pictures is not None else {}
         self.task.module.train()
-        log.measured(self.step, numbers)
+        log.measured(self.step, numbers, pictures)
         self._note(f"step {self.step}, held out: {said(numbers)}")
 
     def _update(self, weight: float, ids: Sequence[str]) -> float:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import torch
 
 from tilewise.errors import TrainingError
+from tilewise.records import Pixels
 from tilewise.train.events import EventFile
 
 NUMBERS: Final = "steps.jsonl"
@@ -124,13 +125,17 @@ class Log:
         for callback in self._callbacks:
             callback(report)
 
-    def measured(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Write down what held-out data said behind a step."""
+    def measured(
+        self, step: int, numbers: Mapping[str, float], pictures: Mapping[str, Pixels] | None = None
+    ) -> None:
+        """Write down what held-out data said behind a step, in numbers and in pictures."""
         tags = {f"held/{name}": number for name, number in numbers.items()}
         with self._writing():
             with (self._folder / HELD).open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, **numbers}) + "\n")
             self._events.add(step, tags, self._clock())
+            if pictures:
+                self._events.add_pictures(step, pictures, self._clock())
 
     def close(self) -> None:
         """Close the files."""

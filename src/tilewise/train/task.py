@@ -19,10 +19,13 @@ from tilewise.train.nano.config import StageConfig
 from tilewise.train.nano.stage import open_stage
 from tilewise.train.ranks import Alone, Ranks, by_first
 from tilewise.train.report import Callback
+from tilewise.train.superres.config import SuperresConfig
+from tilewise.train.superres.job import open_superres
 
 OPENERS: Final[Mapping[type, Callable[[Any, Place], Job[Any]]]] = {
     TrainConfig: open_answers,
     StageConfig: open_stage,
+    SuperresConfig: open_superres,
 }
 """What opens a run, by the type of its settings."""
 

@@ -1,0 +1,1 @@
+"""How SDAN networks are trained: made-up and prepared pairs, the objective, what is left behind."""
