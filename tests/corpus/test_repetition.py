@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,9 @@ from tilewise.corpus.repetition import REPEATED_SIZES, TOP_SIZES, ngram_shares, 
 
 def shares(words: list[str], per_word: int = 1) -> dict[int, float]:
     index = {word: place for place, word in enumerate(dict.fromkeys(words))}
-    return ngram_shares(words, index, per_word)
+    ids = np.array([index[word] for word in words])
+    lengths = np.array([len(word) for word in index])
+    return ngram_shares(ids, lengths, per_word)
 
 
 def slow(words: list[str]) -> dict[int, float]:

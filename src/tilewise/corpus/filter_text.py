@@ -131,9 +131,12 @@ def all_reasons(document: Document, cfg: TextFilterConfig) -> tuple[Broken, ...]
 
 def measure_text(document: Document, cfg: TextFilterConfig) -> Document:
     """The document without boilerplate lines, with its language and every measured value."""
-    blocks, lines = drop_lines(document.blocks, cfg)
-    language, scripts = tell_language(blocks, cfg.identify)
+    blocks, lines = document.blocks, Counter[str]()
     plain = plain_text(blocks)
+    if _may_have_hint(plain.folded):  # few documents do
+        blocks, lines = drop_lines(blocks, cfg)
+        plain = plain_text(blocks)
+    language, scripts = tell_language(blocks, plain, cfg.identify)
     per_word = cfg.ideographs_per_word
     most = cfg.words_max * (per_word if language.code in UNSPACED else 1)
     scores = measure(plain, language, scripts, most, per_word)
@@ -214,6 +217,8 @@ _POLICY = re.compile(
     "terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies"
 )
 _HINTS: Final = ("javascript", "cookie", "privacy policy", "terms of use")
+_HINTS_SPELLED: Final = tuple(hint.encode() for hint in (*_HINTS, "\u212a"))
+"""And the sign for kelvin, which becomes a small ASCII k."""
 _LINES: Final = MappingProxyType({"javascript": _JAVASCRIPT, "policy_lines": _POLICY})
 
 
@@ -225,8 +230,6 @@ def drop_lines(
     Headers, tables and code stay as they are; a block that is left with no line goes.
     """
     counts: Counter[str] = Counter()
-    if not _has_hint("\n".join([block.text for block in blocks])):  # as most documents
-        return tuple(blocks), counts
     kept: list[Block] = []
     for block in blocks:
         if block.kind not in _PROSE or not _has_hint(block.text):
@@ -242,6 +245,11 @@ def drop_lines(
         if "".join(lines).strip():
             kept.append(replace(block, text="\n".join(lines)))
     return tuple(kept), counts
+
+
+def _may_have_hint(data: bytes) -> bool:
+    """Whether a line filter may name a line of a text in UTF-8 with small ASCII letters."""
+    return any(hint in data for hint in _HINTS_SPELLED)
 
 
 def _has_hint(text: str) -> bool:

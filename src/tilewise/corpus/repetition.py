@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -40,9 +40,7 @@ def repeated_pieces(pieces: Sequence[str]) -> Repeated:
     return Repeated(again / len(pieces), again_chars / chars)
 
 
-def ngram_shares(
-    words: Sequence[str], index: Mapping[str, int], per_word: int = 1
-) -> dict[int, float]:
+def ngram_shares(ids: _Ids, lengths: _Ids, per_word: int = 1) -> dict[int, float]:
     """Shares of a text's characters that lie in n-grams said more than once.
 
     For sizes 2 to 4 it is the share of the most frequent n-gram (0 where each is said once). For
@@ -50,9 +48,9 @@ def ngram_shares(
     character counted once.
 
     Args:
-        words: the text's words in order.
-        index: a number from 0 on for each different word.
-        per_word: how many of ``words`` make one word of the sizes, 2 for ideographs.
+        ids: the text's words in order, each the number of a different word, from 0 on.
+        lengths: characters of each different word.
+        per_word: how many of the words make one word of the sizes, 2 for ideographs.
 
     Returns:
         Size in words (2 to 10) → share of characters, 0 to 1.
@@ -60,14 +58,15 @@ def ngram_shares(
     Source: Gopher (arXiv 2112.11446), table A1.
     """
     shares = dict.fromkeys((*TOP_SIZES, *REPEATED_SIZES), 0.0)
-    ids = np.fromiter(map(index.__getitem__, words), dtype=np.int64, count=len(words))
-    by_word = np.fromiter(map(len, index), dtype=np.int64, count=len(index))
+    if not len(ids):
+        return shares
     ends = np.zeros(len(ids) + 1, dtype=np.int64)
-    np.cumsum(by_word[ids], out=ends[1:])
+    np.cumsum(lengths[ids], out=ends[1:])
     total = int(ends[-1])
-    starts, codes = _said_again(np.arange(len(ids)), ids)
+    starts = np.flatnonzero((np.bincount(ids) > 1)[ids])
+    codes = ids[starts]
     for size in range(2, REPEATED_SIZES[-1] * per_word + 1):
-        starts, codes = _longer(starts, codes, ids, size)
+        starts, codes = _longer(starts, codes)
         if not len(starts):
             break
         words_long, odd = divmod(size, per_word)
@@ -79,30 +78,31 @@ def ngram_shares(
     return shares
 
 
-def _longer(starts: _Ids, codes: _Ids, ids: _Ids, size: int) -> tuple[_Ids, _Ids]:
-    """The n-grams of a size that are said more than once, from those one word shorter.
+def _longer(starts: _Ids, codes: _Ids) -> tuple[_Ids, _Ids]:
+    """The n-grams that are said more than once, from those one word shorter.
 
-    A repeated n-gram begins with a repeated one that is one word shorter, so few are looked at.
+    A repeated n-gram begins and ends with a repeated one that is one word shorter, and the codes
+    of the two tell it, so few are looked at.
+
+    Args:
+        starts: where the shorter ones begin, in order.
+        codes: a number below that of all words for each, equal for equal ones.
     """
-    fits = starts + size <= len(ids)
-    starts, codes = starts[fits], codes[fits]
-    return _said_again(starts, codes * (len(ids) + 1) + ids[starts + size - 1])
-
-
-def _said_again(starts: _Ids, codes: _Ids) -> tuple[_Ids, _Ids]:
-    """Those of the codes that stand there more than once, numbered from 0 in place."""
-    if len(codes) < 2:
+    at = np.flatnonzero(starts[1:] - starts[:-1] == 1)
+    if len(at) < 2:
         return starts[:0], codes[:0]
-    order = np.argsort(codes, kind="stable")
-    sorted_codes = codes[order]
-    begins = np.ones(len(codes), dtype=bool)
-    np.not_equal(sorted_codes[1:], sorted_codes[:-1], out=begins[1:])
-    alone = begins.copy()
-    np.logical_and(begins[:-1], begins[1:], out=alone[:-1])
-    numbered = np.empty_like(codes)
-    numbered[order] = np.where(alone, -1, np.cumsum(begins & ~alone) - 1)
-    often = numbered >= 0
-    return starts[often], numbered[often]
+    starts, pairs = starts[at], codes[at] * (int(codes.max()) + 1) + codes[at + 1]
+    order = np.argsort(pairs, kind="stable")
+    in_order = pairs[order]
+    differs = np.ones(len(pairs) + 1, dtype=bool)
+    np.not_equal(in_order[1:], in_order[:-1], out=differs[1:-1])
+    again = ~(differs[:-1] & differs[1:])
+    found = order[again]
+    if not len(found):
+        return found, found
+    numbers = np.cumsum(differs[:-1])[again]
+    by_place = np.argsort(found, kind="stable")
+    return starts[found[by_place]], numbers[by_place]
 
 
 def _most_frequent(starts: _Ids, codes: _Ids, size: int, ends: _Ids) -> int:
