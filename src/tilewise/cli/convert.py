@@ -90,7 +90,7 @@ def convert(
     click.echo(f"{target}: {len(written)} files, {sum(written) / 1e6:,.1f} MB.")
 
 
-def size_bytes(text: str) -> int:
+def size_bytes(text: str, what: str = "shard size") -> int:
     """Bytes of a size such as ``500MB`` (10⁶ each) or ``2GiB`` (2³⁰ each).
 
     Raises:
@@ -104,4 +104,4 @@ def size_bytes(text: str) -> int:
         size = int(float(match[1]) * unit)
         if size > 0:
             return size
-    raise ConfigError(f"shard size is {text!r}; give a number above 0 with a unit, e.g. 500MB.")
+    raise ConfigError(f"{what} is {text!r}; give a number above 0 with a unit, e.g. 500MB.")

@@ -21,6 +21,7 @@ from tilewise.cli.files import shown
 from tilewise.cli.models import models
 from tilewise.cli.show import show
 from tilewise.cli.train import train
+from tilewise.cli.upscale import upscale
 from tilewise.errors import TilewiseError
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -75,5 +76,5 @@ def main() -> None:
     """Ask questions about pages: images and PDFs, read tile by tile."""
 
 
-for command in (ask, show, demo, models, cache, convert, train, adapt, data, corpus):
+for command in (ask, show, demo, models, cache, convert, train, adapt, data, corpus, upscale):
     main.add_command(command)

@@ -81,7 +81,7 @@ def _flattener(image: Image.Image) -> Convert:
     mode = "L" if image.mode in _DEEP_MODES else _BASE_MODES.get(image.mode, image.mode)
     has_alpha = image.has_transparency_data
     colour_mode = mode.removesuffix("A")
-    to_srgb = _srgb_converter(image, colour_mode)
+    to_srgb = srgb_converter(image, colour_mode)
 
     def flatten(band: Image.Image) -> Image.Image:
         if not has_alpha:
@@ -94,7 +94,7 @@ def _flattener(image: Image.Image) -> Convert:
     return flatten
 
 
-def _srgb_converter(image: Image.Image, mode: str) -> Convert:
+def srgb_converter(image: Image.Image, mode: str) -> Convert:
     """What turns L, RGB, CMYK or LAB into sRGB, by the picture's own profile if it has one."""
     profile = image.info.get("icc_profile")
     if mode == "LAB":
@@ -154,7 +154,7 @@ def _deepener(image: Image.Image) -> Convert:
     """What turns a band of a deep grey picture into L or LA, and leaves others alone."""
     if image.mode not in _DEEP_MODES:
         return _with_8_bit_transparency(image)
-    low, high = _value_range(image)
+    low, high = value_range(image)
     clear = image.info.get("transparency")
 
     def deepen(band: Image.Image) -> Image.Image:
@@ -170,7 +170,7 @@ def _deepener(image: Image.Image) -> Convert:
     return deepen
 
 
-def _value_range(image: Image.Image) -> tuple[float, float]:
+def value_range(image: Image.Image) -> tuple[float, float]:
     """Values of a deep picture that stand for black and white."""
     tags = getattr(image, "tag_v2", {})
     if image.mode.startswith("I;16"):

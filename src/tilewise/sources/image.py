@@ -95,6 +95,31 @@ class ImageSource(Closes):
                 pixels = to_pixels(self._open())  # a fresh one, so that its memory goes afterwards
         return Page(pixels=pixels, name=self.name, number=number, total=self.count)
 
+    def picture(self, number: int = 1) -> Image.Image:
+        """Decode one page as it is stored: not turned upright, in its own colours and depth.
+
+        Raises:
+            SourceError: as ``page``.
+        """
+        check_number(self.name, number, self.count)
+        with decoding(self.name, self._kind):
+            image = self._image if self._kind == "TIFF" else self._open()
+            if self._kind == "TIFF":
+                image.seek(list(self._frames)[number - 1])
+            image.load()
+        return image
+
+    @property
+    def frames(self) -> int:
+        """Pages of a TIFF, or frames of an animated picture; 1 for others."""
+        with decoding(self.name, self._kind):
+            return self.count if self._kind == "TIFF" else getattr(self._image, "n_frames", 1)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Memory for each pixel at the worst moment of decoding and turning into a page."""
+        return _pixel_bytes(self._image, self._kind)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -162,3 +162,43 @@ class _Bytes:
             else:
                 file.seek(size, 1)
             file.seek(size + 4 if name == b"IDAT" else 4, 1)
+
+
+class Facts(NamedTuple):
+    """What a PNG says beside its pixels; ``exif`` without a head, ``dpi`` across and down."""
+
+    exif: bytes = b""
+    xmp: bytes = b""
+    profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
+
+
+def facts_of(file: BinaryIO) -> Facts:
+    """Read them, before and after the pixels; those that are damaged are as if not there."""
+    file.seek(8)
+    found = Facts()
+    while len(head := file.read(8)) == 8:
+        size, name = struct.unpack(">I4s", head)
+        wanted = name in (b"eXIf", b"iTXt", b"iCCP", b"pHYs") and size <= _MOST_FACT
+        data = file.read(size) if wanted else b""
+        file.seek(4 if wanted else size + 4, 1)
+        if name == b"eXIf":
+            found = found._replace(exif=data)
+        elif data.startswith(b"XML:com.adobe.xmp\0\0"):
+            found = found._replace(xmp=data[20:].split(b"\0", 2)[-1])
+        elif name == b"iCCP" and b"\0\0" in data:
+            found = found._replace(profile=_unpacked(data.split(b"\0\0", 1)[1]))
+        elif name == b"pHYs" and size == 9 and data[8] == 1:
+            across, down = struct.unpack_from(">II", data)
+            found = found._replace(dpi=(across * 0.0254, down * 0.0254))
+    return found
+
+
+_MOST_FACT: Final = 1 << 26
+
+
+def _unpacked(data: bytes) -> bytes | None:
+    try:
+        return zlib.decompressobj().decompress(data, _MOST_FACT) or None
+    except zlib.error:
+        return None

@@ -103,6 +103,16 @@ def is_premultiplied(tags: Any) -> bool:
     return PREMULTIPLIED in tuple(tags.get(_EXTRA, ()))
 
 
+def exif_of(file: BinaryIO, tags: Any) -> Image.Exif:
+    """What the table says as EXIF, with the tables inside; read while the file is open."""
+    exif = Image.Exif()
+    exif.endian = ">" if tags.prefix == b"MM" else "<"
+    file.seek(2)
+    exif.bigtiff = b"\x2b" in file.read(2)
+    exif.load_from_fp(file, tags.offset)
+    return exif
+
+
 def _pieces(tags: Any, planes: int) -> Iterator[_Piece]:
     width, height = tags[_WIDTH], tags[_HEIGHT]
     is_tiled = _TILE_WIDTH in tags

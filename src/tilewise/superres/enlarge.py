@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
+from hashlib import sha256
+from math import ceil, isfinite
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -43,7 +44,27 @@ def enlarger(name: str, scale: int) -> Enlarger:
         return Interpolation(INTERPOLATIONS[name], scale)
     if name == "ours":
         name = "x2" if scale <= 2 else "x4"
-    return NetworkEnlarger(load(name), f"sdan-{name}" if name in SHIPPED else name)
+    network = load(name)
+    digest = sha256((folder_of(name) / WEIGHTS).read_bytes()).hexdigest()
+    return NetworkEnlarger(network, f"sdan-{name}" if name in SHIPPED else name, digest)
+
+
+def chosen_enlarger(method: str, model: str | None, factor: float) -> Enlarger:
+    """What enlarges photographs by a factor: a model that is named, else by a method.
+
+    Args:
+        method: "auto" for what measured best, or as ``enlarger`` has it.
+        model: "x2", "x4" or a folder; None for none.
+        factor: see ``enlarge``.
+
+    Raises:
+        ConfigError, WeightsError: as ``enlarger`` and ``enlarge``.
+    """
+    new_size(1, 1, factor)
+    scale = max(1, ceil(factor))
+    if model is not None:
+        return enlarger(model, scale)
+    return enlarger(best_enlarger("photo", scale) if method == "auto" else method, scale)
 
 
 def best_enlarger(kind: Literal["photo", "print"], scale: int) -> str:

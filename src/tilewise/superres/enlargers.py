@@ -42,15 +42,18 @@ class Interpolation:
 
 
 class NetworkEnlarger:
-    """An SDAN network without a reference (P0: nothing is moved); meets ``Enlarger``."""
+    """An SDAN network without a reference (P0: nothing is moved); meets ``Enlarger``.
 
-    def __init__(self, network: Sdan, name: str) -> None:
+    ``digest`` tells its weights from others under the same name.
+    """
+
+    def __init__(self, network: Sdan, name: str, digest: str = "") -> None:
         cfg = network.cfg
         if cfg.input != "rgb":
             raise ConfigError(
                 f"{name} takes {cfg.input} mosaics; pictures are enlarged by RGB networks."
             )
-        self.name = name
+        self.name, self.digest = name, digest
         self.scale, self.radius = cfg.scale, cfg.reach
         # The widest moment: features before and after the last shuffle, and a convolution's copy.
         self.pixel_bytes = 4 * cfg.width * (3 * cfg.scale**2 if cfg.scale > 1 else 6)
