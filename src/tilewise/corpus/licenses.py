@@ -141,6 +141,8 @@ _HINTS: Final = (
 )  # fmt: skip
 """One of these stands in every page that says something of rights; looked for first."""
 
+_HINTS_SPELLED: Final = tuple(hint.encode() for hint in _HINTS)
+
 _NAMES: Final = (
     "Commons", "commons", "CC BY", "CC-BY", "CC0", "GNU General", "GNU Free", "GNU Lesser",
     "GNU Affero", "MIT ", "Apache", "Mozilla", "BSD", "知识共享", "創用",
@@ -174,8 +176,8 @@ def _of_text(text: str) -> License | None:
 def _told(tree: Tree) -> str:
     """The page's text if it says anything of rights, else "": its last part where it is long."""
     text = " ".join(tree.texts)[-_MOST_TEXT:]
-    lower = text.lower()
-    return " ".join(text.split()) if any(hint in lower for hint in _HINTS) else ""
+    folded = text.encode("utf-8", "surrogatepass").lower()  # no hint has other capitals
+    return " ".join(text.split()) if any(hint in folded for hint in _HINTS_SPELLED) else ""
 
 
 def _of_host(url: str) -> License | None:

@@ -122,7 +122,7 @@ def as_raw(capture: Capture, status: int, counts: Counts, cfg: ReadConfig) -> Ra
     """
     url, captured = capture.url, capture.captured
     media = capture.content_type.partition(";")[0].strip().lower()
-    if _path(url) == "/robots.txt" and status == 200:
+    if "/robots.txt" in url and _path(url) == "/robots.txt" and status == 200:
         return _image(capture._replace(data=capture.data[:_ROBOTS_BYTES]), status, counts, cfg)
     if media.startswith("image/"):
         return _image(capture, status, counts, cfg)

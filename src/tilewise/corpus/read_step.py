@@ -104,7 +104,7 @@ def read_piece(
         SourceError: the source is gone.
     """
     for raw in read_pages(piece.path, counts=counts, start=start, end=end, cfg=run.cfg.read):
-        if isinstance(raw, Dropped):
+        if isinstance(raw, Dropped) or piece.name == piece.path:
             yield raw
         else:
             yield replace(raw, archive=piece.name + raw.archive.removeprefix(piece.path))
@@ -120,7 +120,8 @@ def _note(raw: Raw, out: ShardOutput) -> None:
         out.tally.page()
         out.write("part", {"id": document_id(raw.url, raw.captured), **place})
     else:
-        out.write("robots" if urlsplit(raw.url).path == "/robots.txt" else "images", place)
+        is_robots = "/robots.txt" in raw.url and urlsplit(raw.url).path == "/robots.txt"
+        out.write("robots" if is_robots else "images", place)
 
 
 def _extracted(page: RawPage, run: Run) -> Document | Dropped:
