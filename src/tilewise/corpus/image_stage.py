@@ -52,6 +52,8 @@ Result = TypeVar("Result")
 def find(run: Run, runner: Runner, told: Told) -> None:
     """Find out over all shards what the documents' images are; what is done stays done."""
     over, work = RunnerMap(runner), run.folder(STAGE) / "work"
+    for folder in (run.root / STORE, run.folder(STAGE) / "judged"):
+        StageFolder(folder).sweep()
     archived = Archived(run, wanted(run, over, told))
     _mapped(over, archived, len(run.shards), "images of archives", told)
     store = run.root / STORE

@@ -79,9 +79,14 @@ class StageFolder:
         names = sorted(self.path.iterdir(), key=lambda path: not path.name.startswith("done-"))
         for path in names:
             number = path.name.partition(".")[0].rpartition("-")[2]
-            is_beyond = number.isdigit() and int(number) >= shards_from
-            if path.is_file() and (is_beyond or path.name.endswith(".tmp")):
+            if path.is_file() and number.isdigit() and int(number) >= shards_from:
                 path.unlink(missing_ok=True)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what a kill left half written."""
+        for path in self.path.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
 
 
 class RowWriter:

@@ -31,6 +31,7 @@ from tilewise.train.optim import (
     set_lr,
 )
 from tilewise.train.ranks import BATCHES, Alone, Lost, Ranks
+from tilewise.train.repeatable import repeatable
 from tilewise.train.report import Callback, Log, Speed, StepReport, peak_memory_mib, said
 from tilewise.train.schedule import ScheduleConfig, lr_share
 from tilewise.train.stopping import stop_signals
@@ -267,7 +268,7 @@ class Trainer(Generic[Batch]):
         told = {name: [0.0, 0.0] for name in self.task.told}
         odd: list[str] = []
         for number, (batch, size) in enumerate(zip(batches, sizes, strict=True), 1):
-            with self._ranks.summing(is_last=number == self._own):
+            with self._ranks.summing(is_last=number == self._own), repeatable(self._device):
                 with self._autocast():
                     found = self._lose(batch)
                 found.total.backward()
