@@ -16,7 +16,7 @@ from tilewise.engine.generate import Limits
 from tilewise.engine.memory import check_memory
 from tilewise.engine.sampling import SamplingConfig
 from tilewise.engine.session import Conversation, check_question
-from tilewise.errors import SourceError
+from tilewise.errors import ConfigError, PromptError, SourceError
 from tilewise.models.folders import DEFAULT
 from tilewise.models.load import AUTO, Dtype, load
 from tilewise.models.reader import Progress, Reader
@@ -31,6 +31,8 @@ from tilewise.structured.asking import fill
 from tilewise.structured.form import read_form
 from tilewise.structured.record import Record
 from tilewise.structured.schema import SchemaLike
+from tilewise.superres.policy import Upscale, checked
+from tilewise.superres.prepare import Prepared, prepared, unenlarged
 from tilewise.weights.room import available_bytes
 
 
@@ -50,6 +52,7 @@ def ask(
     web: WebOptions | None = None,
     straighten: bool = True,
     video: VideoOptions | None = None,
+    upscale: Upscale = "off",
     progress: Progress | None = None,
 ) -> Iterator[str]:
     """Ask a question about pages and get the answer as it is made.
@@ -73,6 +76,8 @@ def ask(
         straighten: put scanned pages of files straight where skew or turn are sure.
         video: which frames of videos are looked at; a folder of pictures is a video where this is
             given.
+        upscale: "auto" enlarges pages of small sharp print and sharpens blurred print before
+            they are read, a number enlarges every page by it; see docs/reading-small-print.md.
         progress: called with (stage, done, total); stages are MiB fetched, weights (in MiB),
             sources, tiles, prefill, answer.
 
@@ -101,6 +106,7 @@ def ask(
             pages=pages,
             per_page=per_page,
             beams=sampling.beams if sampling else 1,
+            upscale=upscale,
             progress=progress,
         )
         for number, talk in enumerate(talks):
@@ -126,6 +132,7 @@ def ask_schema(
     web: WebOptions | None = None,
     straighten: bool = True,
     video: VideoOptions | None = None,
+    upscale: Upscale = "off",
     progress: Progress | None = None,
 ) -> Record:
     """Ask for every field of a JSON Schema and get one record with a place for each value.
@@ -135,7 +142,7 @@ def ask_schema(
         schema: the path of a JSON Schema, or the schema as a dict; docs/structured-answers.md
             says what of JSON Schema is supported.
         model, dtype, device, max_tiles, pages, max_new_tokens, sampling, password, web, straighten,
-            video, progress: as for ``ask``; an answer is cut after 512 tokens unless
+            video, upscale, progress: as for ``ask``; an answer is cut after 512 tokens unless
             ``max_new_tokens`` is given.
 
     Returns:
@@ -156,8 +163,9 @@ def ask_schema(
         if isinstance(reader, str | Path):
             reader = load(reader, dtype=dtype, device=device, progress=progress)
         (talk,) = converse(
-            [opened], reader, max_tiles=max_tiles, pages=pages, beams=beams, progress=progress
-        )
+            [opened], reader, max_tiles=max_tiles, pages=pages, beams=beams, upscale=upscale,
+            progress=progress,
+        )  # fmt: skip
         return fill(form, talk, limits, progress, sampling)
 
 
@@ -169,11 +177,13 @@ def converse(
     pages: str | None = None,
     per_page: bool = False,
     beams: int = 1,
+    upscale: Upscale = "off",
     progress: Progress | None = None,
 ) -> Iterator[Conversation]:
     """Start conversations about the pages of open sources.
 
-    Arguments are as in ``ask``; ``beams`` are those that questions will be asked with, so that
+    Arguments are as in ``ask``; a conversation's ``decisions`` say what ``upscale`` did to each
+    page. ``beams`` are those that questions will be asked with, so that
     their memory is counted.
 
     Yields:
@@ -183,8 +193,10 @@ def converse(
     Raises:
         SourceError: no sources, a page that is not there or cannot be decoded.
         PromptError: more pages than the reader's context can hold.
-        ConfigError: ``max_tiles`` is below 1, or pages need more memory than there is.
+        ConfigError: ``max_tiles`` is below 1, ``upscale`` is none of its values, or pages need
+            more memory than there is.
     """
+    checked(upscale)
     if sources is None:
         yield Conversation(reader, [], [])
         return
@@ -204,7 +216,7 @@ def converse(
             taken.append(source.page(number, partial(reader.raster_size, max_tiles=tiles)))
             if progress is not None:
                 progress("sources", len(taken), len(pairs))
-        yield Conversation(reader, taken, budget)
+        yield Conversation(reader, taken, budget, prepared=_prepared(taken, pairs, reader, upscale))
 
 
 def places(sources: Sequence[Source], pages: str | None = None) -> list[tuple[Source, int]]:
@@ -224,6 +236,54 @@ def places(sources: Sequence[Source], pages: str | None = None) -> list[tuple[So
             else parse_page_range(pages, source.count, source.name)
         )
     ]
+
+
+def _prepared(
+    taken: Sequence[Page],
+    pairs: Sequence[tuple[tuple[Source, int], int]],
+    reader: Reader,
+    upscale: Upscale,
+) -> list[Prepared] | None:
+    """The pages as the reader shall see them; None where they are to stay as they are.
+
+    Where "auto" would make them too many for the context or memory, they keep their sizes.
+    """
+    if upscale == "off":
+        return None
+    made = []
+    for page, ((source, number), tiles) in zip(taken, pairs, strict=True):
+        is_vector = source.size(number).unit == "pt"
+        redraw = partial(_redrawn, source, number, reader, tiles) if is_vector else None
+        made.append(prepared(page, upscale, partial(_seen_width, reader, tiles), redraw))
+    if all(one.decision.factor == 1.0 for one in made):
+        return made
+    budget = tuple(tiles for _, tiles in pairs)
+    frames = [page.is_frame for page in taken]
+    sizes = [(one.page.width, one.page.height) for one in made]
+    try:
+        check_context(reader, sizes, budget, frames)
+        left = available_bytes(reader.footprint().devices)
+        check_memory(reader, sizes, budget, left, is_frame=frames)
+    except (PromptError, ConfigError) as err:
+        if upscale != "auto":
+            raise
+        return [unenlarged(one, page, str(err)) for one, page in zip(made, taken, strict=True)]
+    return made
+
+
+def _seen_width(reader: Reader, max_tiles: int, width: int, height: int) -> float:
+    """Pixels across at which a reader sees a page of a size."""
+    return reader.fit(width, height, max_tiles).width
+
+
+def _redrawn(source: Source, number: int, reader: Reader, max_tiles: int, factor: float) -> Page:
+    """A vector page rendered larger than the reader would have it."""
+
+    def size(width_pt: float, height_pt: float) -> tuple[int, int]:
+        width, height = reader.raster_size(width_pt, height_pt, max_tiles)
+        return max(1, round(width * factor)), max(1, round(height * factor))
+
+    return source.page(number, size)
 
 
 def _listed(sources: SourceLike | Sequence[SourceLike]) -> Sequence[SourceLike]:

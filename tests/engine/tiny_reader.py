@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tilewise.errors import PromptError
 from tilewise.models.reader import Footprint, Progress, VisionStore
 from tilewise.nn.kv_cache import KVCache
-from tilewise.records import Box, Evidence, Page, Plan, Tiles, Turn
+from tilewise.records import Box, Evidence, Fit, Page, Plan, Tiles, Turn
 from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.grid import hd_grid
 from tilewise.tiling.layout import plan
@@ -101,6 +101,9 @@ class TinyReader(nn.Module):
 
     def tiles(self, page: Page, max_tiles: int) -> Tiles:
         return cut(page, self._config(max_tiles))
+
+    def fit(self, width: int, height: int, max_tiles: int) -> Fit:
+        return hd_grid(width, height, self._config(max_tiles))
 
     def plan(self, width: int, height: int, max_tiles: int) -> Plan:
         cfg = self._config(max_tiles)

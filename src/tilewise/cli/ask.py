@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilewise.cli.cache import cache_config, cache_options
+from tilewise.cli.enlarging import tell, upscale_option
 from tilewise.cli.files import check_picture_path, numbered, save_picture
 from tilewise.cli.folder import ask_many, folder_options, needs_out, taken
 from tilewise.cli.progress import ANSWER, ProgressLine
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from tilewise.sources.video_options import VideoOptions
     from tilewise.sources.web_options import WebOptions
     from tilewise.structured.formats import Format
+    from tilewise.superres.policy import Upscale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class AskOptions:
     web: WebOptions
     straighten: bool
     video: VideoOptions | None
+    upscale: Upscale
     schema: Path | None
     shape: Format | None
     no_cache: bool
@@ -113,6 +116,7 @@ class AskOptions:
 @web_options
 @video_options
 @straighten_option
+@upscale_option
 def ask(words: tuple[str, ...], **options: Any) -> None:
     """Answer QUESTION about SOURCES: images, PDFs, videos, office files, web pages, or - for stdin.
 
@@ -192,15 +196,19 @@ def _ask_opened(
         pages=settings.pages,
         per_page=settings.per_page,
         beams=sampling.beams,
+        upscale=settings.upscale,
         progress=progress,
     )
     asking = _Asking(limits=limits, sampling=sampling, settings=settings, progress=progress)
     print_head(settings.shape)
     if settings.chat:
-        _chat(asking, next(talks), question)
+        talk = next(talks)
+        asking.tell(talk)
+        _chat(asking, talk, question)
         return
     assert question is not None  # _split sees to it
     for index, talk in enumerate(talks):
+        asking.tell(talk)
         asking.answer(talk, question, index, count)
 
 
@@ -224,6 +232,7 @@ def _asking(settings: AskOptions) -> Asking:
         cache=cache_config(settings.no_cache, settings.cache_size),
         straighten=settings.straighten,
         video=settings.video,
+        upscale=settings.upscale,
     )
 
 
@@ -284,6 +293,11 @@ class _Asking:
     sampling: SamplingConfig
     settings: AskOptions
     progress: ProgressLine
+
+    def tell(self, talk: Conversation) -> None:
+        """Say what was done to pages before they are read, where it was asked for."""
+        self.progress.clear()
+        tell(talk, self.settings.upscale)
 
     def answer(self, talk: Conversation, question: str, index: int = 0, count: int = 1) -> None:
         """Ask once and print the stream or a JSON object; then draw. ``index`` of ``count``."""

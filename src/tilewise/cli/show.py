@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tilewise.cli.enlarging import upscale_option
 from tilewise.cli.files import check_picture_path, numbered, save_picture
 from tilewise.cli.scan import straighten_option
 from tilewise.cli.video import video_options
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tilewise.records import Plan
     from tilewise.sources.video_options import VideoOptions
     from tilewise.sources.web_options import WebOptions
+    from tilewise.superres.policy import Upscale
 
 
 @click.command()
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 @web_options
 @video_options
 @straighten_option
+@upscale_option
 def show(
     source: str,
     output: Path,
@@ -72,6 +75,7 @@ def show(
     web: WebOptions,
     straighten: bool,
     video: VideoOptions | None,
+    upscale: Upscale,
 ) -> None:
     """Draw the tiles, padding and global view of SOURCE, and say what asking will cost.
 
@@ -91,7 +95,9 @@ def show(
         count = len(places([opened], pages))
         reader = load(model or DEFAULT, dtype=dtype, device=device)
         cost = measure(reader) if estimate else None
-        talks = converse([opened], reader, max_tiles=max_tiles, pages=pages, per_page=True)
+        talks = converse(
+            [opened], reader, max_tiles=max_tiles, pages=pages, per_page=True, upscale=upscale
+        )
         for index, talk in enumerate(talks):
             _show_page(talk, cost, numbered(output, index, count), long_side)
 
@@ -102,7 +108,7 @@ def _show_page(talk: Conversation, cost: Cost | None, path: Path, long_side: int
 
     (page,), (tiles,), (limit,) = talk.pages, talk.tiles, talk.max_tiles
     fit = tiles.fit
-    plan = talk.reader.plan(page.width, page.height, limit)
+    plan = talk.reader.plan(*talk.shown_sizes[0], limit)
     right = fit.canvas_width - fit.width - fit.left
     bottom = fit.canvas_height - fit.height - fit.top
     is_padded = any((fit.left, fit.top, right, bottom))
@@ -110,6 +116,7 @@ def _show_page(talk: Conversation, cost: Cost | None, path: Path, long_side: int
     estimates = _estimates(talk, cost, plan) if cost else ()
     table = (
         ("Page", f"{page.name}, {page.number} of {page.total}, {page.width} x {page.height} px"),
+        *_upscaled(talk),
         ("Read at", read_at(page, fit)),
         ("Grid", f"{fit.grid.cols} x {fit.grid.rows} = {fit.grid.tiles} tiles of {fit.tile} px"),
         ("Padding", padding if is_padded else "none"),
@@ -122,6 +129,13 @@ def _show_page(talk: Conversation, cost: Cost | None, path: Path, long_side: int
     picture = draw_tiles(page, tiles, plan, estimates)
     save_picture(picture if long_side is None else made_small(picture, long_side), path)
     click.echo(f"{'Picture':<8} {path}\n")
+
+
+def _upscaled(talk: Conversation) -> tuple[tuple[str, str], ...]:
+    """What is done to the page before it is read, where that was asked for."""
+    from tilewise.superres.prepare import said
+
+    return tuple(("Upscale", said(decision)) for decision in talk.decisions or ())
 
 
 def _estimates(talk: Conversation, cost: Cost, plan: Plan) -> tuple[tuple[str, str], ...]:

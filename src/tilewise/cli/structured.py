@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tilewise.cli.cache import cache_config
+from tilewise.cli.enlarging import tell
 from tilewise.cli.files import check_picture_path, numbered, save_picture
 from tilewise.cli.progress import ProgressLine
 from tilewise.records import Answer, Evidence
@@ -72,8 +73,12 @@ def answer_json(talk: Conversation, question: str, answer: Answer) -> dict[str, 
     Boxes are [left, top, right, bottom] in pixels of the page of that number, whose size in
     pixels ``pages`` gives; numbers count from 1 in their source. A page put straight was
     "turned" anticlockwise about its centre, in degrees; its boxes are in the turned page.
+    "upscale" says what was done to a page before it was read, None where that was off; boxes are
+    in the page as it came.
     """
-    pages = talk.pages
+    from tilewise.superres.prepare import as_json
+
+    pages, decisions = talk.pages, talk.decisions or [None] * len(talk.pages)
     return {
         "question": question,
         "answer": answer.text,
@@ -97,8 +102,9 @@ def answer_json(talk: Conversation, question: str, answer: Answer) -> dict[str, 
                 "height": page.height,
                 "turned": round(page.turned_deg, 2),
                 "grid": list(tiles.fit.grid),
+                "upscale": decision and as_json(decision),
             }
-            for page, tiles in zip(pages, talk.tiles, strict=True)
+            for page, tiles, decision in zip(pages, talk.tiles, decisions, strict=True)
         ],
         "tokens": {"prompt": answer.prompt_tokens, "answer": answer.new_tokens},
         "seconds": {"first": round(answer.first_s, 3), "total": round(answer.total_s, 3)},
@@ -195,9 +201,12 @@ def _ask_opened(
             pages=settings.pages,
             per_page=settings.per_page,
             beams=sampling.beams,
+            upscale=settings.upscale,
             progress=progress,
         )
         for talk in talks:
+            progress.clear()
+            tell(talk, settings.upscale)
             record = fill(form, talk, limits, progress, sampling)
             progress.clear()
             head = record_head(form, shape) if done == 0 else ""

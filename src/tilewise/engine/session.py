@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -11,6 +12,9 @@ from tilewise.engine.sampling import SamplingConfig
 from tilewise.errors import PromptError
 from tilewise.models.reader import Progress, Reader
 from tilewise.records import Answer, Page, Piece, Tiles, Turn
+from tilewise.superres.policy import Decision
+from tilewise.superres.prepare import Prepared
+from tilewise.tiling.partition import squeezed
 
 
 class Conversation:
@@ -25,6 +29,8 @@ class Conversation:
         reader: the model.
         pages: the pages asked about, in order; may be empty for a reader that allows it.
         max_tiles: tile budget of each page, as many as pages.
+        prepared: pages that the reader sees in the place of ``pages``, enlarged or sharpened,
+            as many; boxes of answers are in pixels of ``pages`` all the same.
         clock: seconds, for ``first_s`` and ``total_s``.
     """
 
@@ -34,10 +40,17 @@ class Conversation:
         pages: Sequence[Page],
         max_tiles: Sequence[int],
         *,
+        prepared: Sequence[Prepared] | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.reader = reader
         self.pages = tuple(pages)
+        self.decisions: tuple[Decision, ...] | None = None
+        self._shown: tuple[Page, ...] = self.pages
+        if prepared is not None:
+            self.decisions = tuple(one.decision for one in prepared)
+            self._shown = tuple(one.page for one in prepared)
+        self.shown_sizes = tuple((page.width, page.height) for page in self._shown)
         self.max_tiles = tuple(max_tiles)
         self.turns: tuple[Turn, ...] = ()
         self._tiles: tuple[Tiles, ...] | None = None
@@ -48,9 +61,21 @@ class Conversation:
     def tiles(self) -> tuple[Tiles, ...]:
         """The pages, cut. Done when first needed, so that a first answer's time includes it."""
         if self._tiles is None:
-            pairs = zip(self.pages, self.max_tiles, strict=True)
-            self._tiles = tuple(self.reader.tiles(page, limit) for page, limit in pairs)
+            every = zip(self.pages, self._shown, self.max_tiles, strict=True)
+            self._tiles = tuple(self._cut(*one) for one in every)
+            self._shown = ()  # their pixels are in the tiles now
         return self._tiles
+
+    def _cut(self, page: Page, shown: Page, limit: int) -> Tiles:
+        """The page as the reader is shown it; places on it and the whole view are the page's."""
+        tiles = self.reader.tiles(shown, limit)
+        if shown is page:
+            return tiles
+        fit = replace(tiles.fit, page_width=page.width, page_height=page.height)
+        whole = tiles.whole
+        if whole is not None:
+            whole = squeezed(page.pixels, fit.tile, fit.tile)
+        return replace(tiles, fit=fit, whole=whole)
 
     def ask(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 from tilewise.engine.session import Conversation
 from tilewise.folder.answers import Line
 from tilewise.records import Answer
+from tilewise.superres.prepare import as_json
 
 
 def line(
@@ -49,11 +50,19 @@ def line(
         "confidence": answer and answer.confidence,
         "complete": answer and answer.is_complete,
         "evidence": _evidence(talk, answer) if talk and answer else None,
+        "upscale": _upscale(talk),
         "tiles": talk and sum(tiles.fit.grid.tiles for tiles in talk.tiles),
         "tokens": answer and {"prompt": answer.prompt_tokens, "answer": answer.new_tokens},
         "seconds": seconds,
         "error": error,
     }
+
+
+def _upscale(talk: Conversation | None) -> list[dict[str, Any]] | None:
+    """What was done to each page before it was read; None where that was off."""
+    if talk is None or talk.decisions is None:
+        return None
+    return [as_json(decision) for decision in talk.decisions]
 
 
 def _evidence(talk: Conversation, answer: Answer) -> list[dict[str, Any]]:

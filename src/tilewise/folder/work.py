@@ -33,6 +33,7 @@ from tilewise.sources.web_options import WebOptions
 from tilewise.structured.asking import fill
 from tilewise.structured.form import Form
 from tilewise.structured.record import Record
+from tilewise.superres.policy import Upscale
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Asking:
     web: WebOptions = field(default_factory=WebOptions)
     straighten: bool = True
     video: VideoOptions | None = None
+    upscale: Upscale = "off"
     form: Form | None = None
     cache: CacheConfig | None = None
     batch: int = 1
@@ -215,6 +217,7 @@ class FolderWork:
             max_tiles=self.asking.max_tiles,
             pages=pages,
             beams=self.asking.sampling.beams,
+            upscale=self.asking.upscale,
         )
         assert talk.tiles  # cut here, in the thread
         talk.pages = tuple(map(_without_pixels, talk.pages))

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tilewise.records import Evidence, Page, Plan, Tiles, Turn
+from tilewise.records import Evidence, Fit, Page, Plan, Tiles, Turn
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total) while a reader works, e.g. ("tiles", 8, 21)."""
@@ -77,6 +77,9 @@ class Reader(Protocol):
 
     def tiles(self, page: Page, max_tiles: int) -> Tiles:
         """Resize, pad and cut a page."""
+
+    def fit(self, width: int, height: int, max_tiles: int) -> Fit:
+        """Where a page of this size will lie on its tiles, before anything runs."""
 
     def plan(self, width: int, height: int, max_tiles: int) -> Plan:
         """The image sequence that a page of this size will give, before anything runs."""

@@ -50,7 +50,7 @@ def cut(page: Page, cfg: TilingConfig) -> Tiles:
     local = np.ascontiguousarray(split).reshape(rows * cols, fit.tile, fit.tile, 3)
     whole = None
     if cfg.rule == "nearest" and cfg.has_whole(fit.grid.tiles):
-        whole = _squeezed(page.pixels, fit.tile, fit.tile)
+        whole = squeezed(page.pixels, fit.tile, fit.tile)
     return Tiles(local=local, canvas=canvas, fit=fit, whole=whole, is_frame=page.is_frame)
 
 
@@ -135,15 +135,15 @@ def _padded(pixels: Pixels, fit: Fit) -> Pixels:
 
 def _filled(pixels: Pixels, fit: Fit) -> Pixels:
     """Resize over the whole canvas, whatever becomes of the aspect ratio."""
-    return _squeezed(pixels, fit.canvas_width, fit.canvas_height)
+    return squeezed(pixels, fit.canvas_width, fit.canvas_height)
 
 
 CANVASES: Final[dict[Rule, Callable[[Pixels, Fit], Pixels]]] = {"hd": _padded, "nearest": _filled}
 """How a page comes onto its canvas, by ``TilingConfig.rule``."""
 
 
-def _squeezed(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Pillow's bicubic resize: antialiased, in 8 bits between its passes too.
+def squeezed(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Pillow's bicubic resize of a page: antialiased, in 8 bits between its passes too.
 
     The horizontal pass comes first, as in Pillow 13 unless a page loses more than twice as many
     rows as columns; a whole page at once would cost a copy of it at four bytes a pixel.

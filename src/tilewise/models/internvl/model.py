@@ -25,7 +25,7 @@ from tilewise.models.told import Told
 from tilewise.models.units import Image, Prompt, assemble
 from tilewise.models.views import recalled
 from tilewise.nn.rope import DynamicNtk
-from tilewise.records import Evidence, Page, Plan, Tiles, Turn
+from tilewise.records import Evidence, Fit, Page, Plan, Tiles, Turn
 from tilewise.text.grounding import Shown, read_evidence
 from tilewise.text.templates import IMAGE_END, IMAGE_SLOT, IMAGE_START, TEMPLATES
 from tilewise.text.tokenizer import Tokenizer, check_tokens, load_tokenizer
@@ -90,6 +90,10 @@ class InternVLReader:
     def tiles(self, page: Page, max_tiles: int) -> Tiles:
         """Cut a page; it is stretched over its grid. A frame of a video gets one tile."""
         return cut(page, self.cfg.tiling(max_tiles))
+
+    def fit(self, width: int, height: int, max_tiles: int) -> Fit:
+        """Where a page of this size lies on its tiles."""
+        return fit_page(width, height, self.cfg.tiling(max_tiles))
 
     def plan(self, width: int, height: int, max_tiles: int) -> Plan:
         """The image sequence of a page of this size."""

@@ -22,7 +22,7 @@ from tilewise.models.rows import Rows
 from tilewise.models.told import Told
 from tilewise.models.units import Image, Prompt, assemble
 from tilewise.models.views import recalled
-from tilewise.records import Evidence, Page, Plan, Tiles, Turn
+from tilewise.records import Evidence, Fit, Page, Plan, Tiles, Turn
 from tilewise.text.templates import IXC2
 from tilewise.text.templates import IXC2_SYSTEM as SYSTEM
 from tilewise.text.tokenizer import Tokenizer, load_tokenizer
@@ -71,6 +71,10 @@ class Ixc2Reader:
     def tiles(self, page: Page, max_tiles: int) -> Tiles:
         """Cut a page; it is enlarged or shrunk to fill its grid."""
         return cut(page, self.cfg.tiling(max_tiles))
+
+    def fit(self, width: int, height: int, max_tiles: int) -> Fit:
+        """Where a page of this size lies on its tiles."""
+        return hd_grid(width, height, self.cfg.tiling(max_tiles))
 
     def plan(self, width: int, height: int, max_tiles: int) -> Plan:
         """The image sequence of a page of this size."""

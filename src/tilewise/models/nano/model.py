@@ -30,7 +30,7 @@ from tilewise.models.nano.question import KINDS, question_ids, wanted
 from tilewise.models.nano.reading import read
 from tilewise.models.nano.sight import Seen, fused, see, view
 from tilewise.models.reader import Footprint, Progress, VisionStore
-from tilewise.records import Evidence, Page, Plan, Tiles, Turn
+from tilewise.records import Evidence, Fit, Page, Plan, Tiles, Turn
 from tilewise.tiling.config import TilingConfig
 from tilewise.tiling.grid import hd_grid
 from tilewise.tiling.layout import plan, tokens
@@ -82,6 +82,10 @@ class NanoReader:
     def tiles(self, page: Page, max_tiles: int) -> Tiles:
         """Cut a page; it is never enlarged."""
         return cut(page, self._tiling(max_tiles))
+
+    def fit(self, width: int, height: int, max_tiles: int) -> Fit:
+        """Where a page of this size lies on its tiles."""
+        return hd_grid(width, height, self._tiling(max_tiles))
 
     def plan(self, width: int, height: int, max_tiles: int) -> Plan:
         """The image sequence of a page of this size."""
