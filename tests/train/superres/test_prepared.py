@@ -21,7 +21,7 @@ from tilewise.train.task import run_training
 
 
 def _pairs(folder: Path, names: str = "ab", scale: int = 4, *, is_raw: bool = False) -> list[Path]:
-    """Pairs whose target is the input enlarged, smooth enough to be told apart from shifted ones."""
+    """Pairs whose target is the input enlarged, smooth enough to tell shifts."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, name in enumerate(names):
         wide = F.interpolate(image(10, 12, seed=seed), (40, 48), mode="bicubic")[0].clamp(0, 1)
