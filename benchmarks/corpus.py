@@ -8,7 +8,8 @@ repetition filters, documents as gzipped JSON Lines. datatrove 0.10.1 extracts w
 without images, and names no language; ours keeps images, names the language, and applies all of
 its preliminary filters besides. Start-up counts for both. Each round runs both, in turn; told are
 medians of the clock and of processor time of all processes, which a busy machine stretches less.
-Bytecode of both is there, as after an installation: each runs once untold. The copies of the archive are files of their own, as datatrove does not split one.
+Bytecode of both is there, as after an installation: each runs once untold. The copies of the
+archive are files of their own, as datatrove does not split one.
 
 datatrove lives in an environment of its own, made on first use (``--peer-env``, by default under
 the user's cache folder), as what it needs is not what tilewise is tested with.

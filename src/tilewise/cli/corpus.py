@@ -103,7 +103,7 @@ _CONFIG: Final = (
     default=4.0,
     show_default=True,
     metavar="GIB",
-    help="What a process may take; locally, one that takes more is ended.",
+    help="What a process may take; one that takes more is ended, and its shard done anew.",
 )
 @click.option("--restart", is_flag=True, help="Forget what the folder holds of another run.")
 @_PROGRESS
@@ -190,9 +190,6 @@ def _runners(
     if kind == "local":
         if address is not None:
             raise ConfigError("--address belongs to Ray; add --runner ray.")
-        from tilewise.runners.processes import Processes, ProcessLimits
-
-        limits = ProcessLimits(memory_bytes=int(memory_gib * 2**30))
         with Processes(counts.get(""), limits) as pool:
             yield lambda stage: partial(pool.of, counts.get(stage, pool.workers))
         return

@@ -29,12 +29,17 @@ class RunConfig:
     """How work is cut; it changes no document.
 
     ``shard_bytes`` and ``shard_pages`` bound a shard: bytes of an archive as stored, files of a
-    folder. ``samples`` documents of each verdict are stored by each shard for the report.
+    folder. ``samples`` documents of each verdict are stored by each shard for the report. A page
+    that takes more than ``page_seconds`` of the processor in a stage ends its worker. Where
+    ``keep_steps`` is off, files that only deduplication and the counting of images needed are
+    removed once the last stage has ended; the same command then makes them anew.
     """
 
     shard_bytes: int = 64 * 2**20
     shard_pages: int = 10_000
     samples: int = 8
+    page_seconds: float = 300.0
+    keep_steps: bool = True
 
     def __post_init__(self) -> None:
         for name in ("shard_bytes", "shard_pages"):
@@ -42,6 +47,10 @@ class RunConfig:
                 raise ConfigError(f"run.{name} is {getattr(self, name)}; 1 or more is allowed.")
         if self.samples < 0:
             raise ConfigError(f"run.samples is {self.samples}; 0 or more is allowed.")
+        if not 0 < self.page_seconds < 1e6:
+            raise ConfigError(
+                f"run.page_seconds is {self.page_seconds}; above 0 and below 1,000,000 is allowed."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
@@ -39,31 +39,49 @@ _HIGH: Final = np.dtype("<u8")
 _PLACE: Final = np.dtype([("low", "<u8"), ("part", "<u4"), ("row", "<u8"), ("facts", "<u8")])
 _KEY: Final = np.dtype([("high", "<u8"), *((name, _PLACE[name]) for name in _PLACE.names or ())])
 _LINE: Final = 1 << 14
+_BLOCK: Final = 1 << 18
+"""Rows that are written at once."""
 
 
 def index_images(folder: Path) -> int:
     """Write the index of all parts of a store; the number of its rows.
 
-    Takes 36 bytes of memory for each, once. The file is written under another name first.
+    Rows wait on disk and are mapped; sorting them takes 26 bytes of memory for each, and the
+    addresses of one part at a time are held. Files are written under another name first.
     """
     names = sorted(path.stem for path in folder.glob("*.log"))
-    tables: list[NDArray[np.void]] = []
     robots: dict[str, Row] = {}
-    for number, name in enumerate(names):
-        table, rules = _table(folder, name, number)
-        tables.append(table)
-        for host, row in rules.items():
-            if host not in robots or row["captured"] > robots[host]["captured"]:
-                robots[host] = row
-    keys = np.concatenate([np.zeros(0, _KEY), *tables])
-    keys = keys[np.lexsort((keys["low"], keys["high"]))]
-    places = np.empty(len(keys), _PLACE)
-    for name in _PLACE.names or ():
-        places[name] = keys[name]
-    _replace(folder / KEYS, keys["high"].tobytes() + places.tobytes())
+    waiting = folder / f".{KEYS}.{os.getpid()}.rows"
+    count = 0
+    try:
+        with waiting.open("wb") as file:
+            for number, name in enumerate(names):
+                table, rules = _table(folder, name, number)
+                file.write(table.tobytes())
+                count += len(table)
+                for host, row in rules.items():
+                    if host not in robots or row["captured"] > robots[host]["captured"]:
+                        robots[host] = row
+        keys = np.memmap(waiting, _KEY, "r", 0, (count,)) if count else np.zeros(0, _KEY)
+        _replace(folder / KEYS, _in_order(keys))
+    finally:
+        waiting.unlink(missing_ok=True)
     told = {"parts": names, "robots": {host: row["data"] for host, row in sorted(robots.items())}}
-    _replace(folder / PARTS, json.dumps(told).encode())
-    return len(keys)
+    _replace(folder / PARTS, [json.dumps(told).encode()])
+    return count
+
+
+def _in_order(keys: NDArray[np.void]) -> Iterator[bytes]:
+    """The hashes of all rows, sorted, and after them where each lies."""
+    order = np.lexsort((keys["low"], keys["high"]))
+    blocks = [order[at : at + _BLOCK] for at in range(0, len(order), _BLOCK)]
+    for block in blocks:
+        yield keys["high"][block].tobytes()
+    for block in blocks:
+        places = np.empty(len(block), _PLACE)
+        for name in _PLACE.names or ():
+            places[name] = keys[name][block]
+        yield places.tobytes()
 
 
 class ImageIndex:
@@ -237,11 +255,12 @@ def _hash(url: str) -> tuple[int, int]:
     return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big")
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, parts: Iterable[bytes]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            file.write(data)
+            for data in parts:
+                file.write(data)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from types import ModuleType
 from typing import Any, Final, cast
 
 from tilewise.corpus.final_stage import write_indexes
+from tilewise.corpus.page_watch import has_culprit, note
 from tilewise.corpus.plan import Run
 from tilewise.corpus.read_step import EXTRACT, READ
 from tilewise.corpus.stage_files import StageFolder, Told, write_whole, writing
@@ -41,6 +43,9 @@ SHOWN: Final = 3
 
 SUMMARY: Final = "stage.json"
 """What a stage's folder holds once all of its shards are done."""
+
+STEPS: Final = "work"
+"""Where a stage keeps files of its steps over all shards."""
 
 _PLAIN: Final = ("stage", "shards", "done_before", "worker_s", "cpu_s", "global_s", "wall_s")
 
@@ -151,19 +156,43 @@ def _run_pass(
     shards = range(count_shards(run, name))
     for stage in stages:
         StageFolder(run.folder(stage)).clear(shards_from=len(shards))
-    outcomes: dict[str, list[Outcome]] = {stage: [] for stage in stages}
     told(name, 0, len(shards))
-    given = runner(_Start(run, stages), shards, partial(_lost, stages))
-    with closing(cast(Generator[list[Outcome]], given)) as results:
-        for done, shard in enumerate(results, start=1):
-            for outcome in shard:
-                outcomes[outcome.stage].append(outcome)
-            told(name, done, len(shards))
+    found = _worked_on(run, runner, stages, shards, told)
+    outcomes = {
+        stage: [one for shard in shards for one in found[shard] if one.stage == stage]
+        for stage in stages
+    }
     _check_errors(name, outcomes[name])
     wall_s = perf_counter() - began
-    found = [_summed(run, stage, outcomes[stage], global_s, wall_s) for stage in stages]
+    summaries = [_summed(run, stage, outcomes[stage], global_s, wall_s) for stage in stages]
     if name == FINAL:
         write_indexes(run, counts_of(run))
+        if not run.cfg.run.keep_steps:
+            for stage in STAGES:
+                shutil.rmtree(run.folder(stage) / STEPS, ignore_errors=True)
+    return summaries
+
+
+def _worked_on(
+    run: Run, runner: Runner, stages: tuple[str, ...], shards: Sequence[int], told: Told
+) -> dict[int, list[Outcome]]:
+    """Outcomes by shard.
+
+    A shard whose workers all ended on one page is worked on again, now without that page.
+    """
+    found: dict[int, list[Outcome]] = {}
+    waiting = list(shards)
+    while waiting:
+        given = runner(_Start(run, stages), waiting, partial(_lost, stages))
+        with closing(cast(Generator[list[Outcome]], given)) as results:
+            for shard, outcomes in zip(waiting, results, strict=True):
+                found[shard] = outcomes
+                told(stages[-1], len(found), len(shards))
+        waiting = [
+            shard
+            for shard in waiting
+            if found[shard][-1].is_lost and has_culprit(note(run.folder(stages[-1]), shard))
+        ]
     return found
 
 
@@ -185,7 +214,7 @@ def _tried(work: ShardWork, stages: tuple[str, ...], shard: int) -> list[Outcome
 
 
 def _lost(stages: tuple[str, ...], shard: int, reason: str) -> Iterator[list[Outcome]]:
-    yield [Outcome(stage=stage, shard=shard, error=reason) for stage in stages]
+    yield [Outcome(stage=stage, shard=shard, error=reason, is_lost=True) for stage in stages]
 
 
 def _check_errors(stage: str, outcomes: Sequence[Outcome]) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tilewise.corpus.extract import extract
+from tilewise.corpus.page_watch import PageWatch, passed_over
 from tilewise.corpus.plan import Piece, Run
 from tilewise.corpus.raw import Raw, RawPage, document_id
 from tilewise.corpus.read import read_pages
@@ -68,13 +69,16 @@ def _read(run: Run, shard: int, keys: dict[str, str]) -> dict[str, Marker]:
             stage: stack.enter_context(ShardOutput(run, stage, shard, key, *kinds[stage]))
             for stage, key in keys.items()
         }
+        watch = PageWatch(run.folder(EXTRACT), shard, run.cfg.run.page_seconds)
+        stack.enter_context(watch)
         extracted, began = [0.0, 0.0], _now()
-        for raw in _raws(run, shard, out[READ].broken if READ in out else _nothing):
+        raws = _raws(run, shard, out[READ].broken if READ in out else _nothing)
+        for number, raw in enumerate(raws):
             if READ in out:
                 _note(raw, out[READ])
             if EXTRACT in out and isinstance(raw, RawPage):
                 at = _now()
-                verdict = _extracted(raw, run)
+                verdict = _extracted(raw, run) if watch.begins(number) else _passed_over(raw)
                 extracted = [
                     s + now - then for s, now, then in zip(extracted, _now(), at, strict=True)
                 ]
@@ -131,6 +135,10 @@ def _extracted(page: RawPage, run: Run) -> Document | Dropped:
         raise
     except FAULTS as err:
         return fault(document_id(page.url, page.captured), page.url, EXTRACT, err)
+
+
+def _passed_over(page: RawPage) -> Dropped:
+    return passed_over(document_id(page.url, page.captured), page.url, EXTRACT)
 
 
 def _nothing(_: str) -> None:

@@ -14,6 +14,8 @@ WIDTH: Final = 360
 HEIGHT: Final = 120
 _BOTTOM: Final = 18
 _MOST_BARS: Final = 60
+_LEAST_BARS: Final = 12
+"""So that a single value is a bar among empty places, and not a wall."""
 
 
 def bar(share: float, kind: str, title: str) -> str:
@@ -35,6 +37,8 @@ def histogram(bins: Mapping[int, list[int]], limits: Limits) -> str:
     lines = [value for value in limits if value is not None and math.isfinite(value)]
     low = min([*bins, *map(bin_of, lines)])
     high = max([*bins, *map(bin_of, lines)]) + 1
+    below = min(max(_LEAST_BARS - (high - low), 0) // 2, max(low, 0))
+    low, high = low - below, max(high, low - below + _LEAST_BARS)
     wide = -(-(high - low) // _MOST_BARS)  # bins of a bar
     bars: dict[int, list[int]] = {}
     for place, (kept, dropped) in bins.items():

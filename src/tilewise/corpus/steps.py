@@ -15,6 +15,7 @@ from hashlib import sha256
 from time import perf_counter, process_time
 from typing import Any, Final
 
+from tilewise.corpus.page_watch import PageWatch, passed_over
 from tilewise.corpus.plan import Run
 from tilewise.corpus.stage_files import Marker, RowWriter, StageFolder, key_of, read_rows
 from tilewise.corpus.stats import Tally
@@ -41,7 +42,7 @@ Step = Callable[[Document], Document | Dropped]
 class Outcome:
     """How a shard of a stage ended: ``marker``, or the ``error`` that keeps it from its end.
 
-    ``was_done``: an earlier run had done it.
+    ``was_done``: an earlier run had done it; ``is_lost``: its workers ended.
     """
 
     stage: str
@@ -49,6 +50,7 @@ class Outcome:
     marker: Marker | None = None
     error: str | None = None
     was_done: bool = False
+    is_lost: bool = False
 
 
 class ShardOutput:
@@ -155,10 +157,14 @@ def filtered(run: Run, stage: str, shard: int, key: str, step: Step, before: str
     reason ``error``.
     """
     source = StageFolder(run.folder(before)).file("part", shard)
-    with ShardOutput(run, stage, shard, key) as out:
-        for row in read_rows(source):
+    watch = PageWatch(run.folder(stage), shard, run.cfg.run.page_seconds)
+    with watch, ShardOutput(run, stage, shard, key) as out:
+        for number, row in enumerate(read_rows(source)):
             document = from_row(row, str(source))
-            verdict = guarded(step, document, stage)
+            if watch.begins(number):
+                verdict = guarded(step, document, stage)
+            else:
+                verdict = passed_over(document.id, document.url, stage)
             if isinstance(verdict, Dropped):
                 out.drop(document, verdict)
             else:

@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any, Final, Generic
 
 from tilewise.errors import ConfigError
-from tilewise.runners.spawned import depend_on_parent, without_interrupts
+from tilewise.runners.spawned import become_worker, depend_on_parent, without_interrupts
 from tilewise.runners.work import Item, OnLost, Result, Start
 
 _log = logging.getLogger(__name__)
@@ -247,7 +247,7 @@ class _Run(Generic[Item, Result]):
             return
         self._looked = monotonic()
         for worker in self._workers:
-            used = _memory_bytes(worker.process.pid)
+            used = memory_of(worker.process.pid)
             if used > most and worker.too_large is None:
                 worker.too_large = used
                 worker.process.kill()
@@ -294,7 +294,7 @@ def _started() -> _Worker:
     return _Worker(process, here)
 
 
-def _memory_bytes(pid: int | None) -> int:
+def memory_of(pid: int | None) -> int:
     """Memory of a process without files that are mapped; 0 where that is not known."""
     try:
         found = _ANONYMOUS.search(Path("/proc", str(pid), "status").read_text())
@@ -307,6 +307,7 @@ def _serve(line: Connection) -> None:
     """What a process does: it works on what it is sent until it is told to end."""
     signal.signal(signal.SIGTERM, _leave)
     depend_on_parent()
+    become_worker()
     work: Any = None
     while True:
         try:

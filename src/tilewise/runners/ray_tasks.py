@@ -7,17 +7,21 @@ calls cost little; a task whose process or node is lost is run again by Ray.
 from __future__ import annotations
 
 import logging
+import os
 import pickle
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from time import monotonic, sleep
 from typing import Any, Final
 
 from tilewise.errors import ConfigError
-from tilewise.runners.processes import ProcessLimits
+from tilewise.runners.processes import LOOK_S, ProcessLimits, memory_of
 from tilewise.runners.ray_pool import connected, open_ray
+from tilewise.runners.spawned import become_worker
 from tilewise.runners.work import Item, OnLost, Result, Start, Work
 
 _log = logging.getLogger(__name__)
@@ -32,8 +36,9 @@ class RayTasks:
 
     ``address``: of a running cluster, ``"auto"`` for the one on this machine; None starts one here
     for the time of the call. ``workers``: tasks at a time, as many as the cluster has processors
-    for if None. ``limits``: how often an item may lose its process, items after which one is
-    replaced; memory is what Ray itself watches. ``start_s``: how long to wait for a node.
+    for if None. ``limits``: as for processes of this machine; one that takes more memory ends
+    itself, and Ray ends others where a node has none left. ``start_s``: how long to wait for a
+    node.
     """
 
     address: str | None = None
@@ -77,13 +82,14 @@ class RayTasks:
         """Keep so many tasks under way, none too far beyond the next result that is wanted."""
         task, begun = self._task(ray), ray.put(pickle.dumps(start))
         waiting, busy = deque(range(len(items))), dict[Any, int]()
+        memory = self.limits.memory_bytes
         done: dict[int, list[Result]] = {}
         try:
             for at in range(len(items)):
                 while at not in done:
                     while waiting and len(busy) < most and waiting[0] < at + 4 * most:
                         number = waiting.popleft()
-                        busy[task.remote(begun, items[number])] = number
+                        busy[task.remote(begun, items[number], memory)] = number
                     ready, _ = ray.wait(list(busy), timeout=WAIT_S)
                     for ref in ready:
                         number = busy.pop(ref)
@@ -128,9 +134,31 @@ class RayTasks:
         return found
 
 
-def _done(start: bytes, item: Any) -> list[Any]:
+def _done(start: bytes, item: Any, memory_bytes: int | None = None) -> list[Any]:
     """What a task does."""
-    return list(_ready(start)([item]))
+    become_worker()
+    with _ended_beyond(memory_bytes):
+        return list(_ready(start)([item]))
+
+
+@contextmanager
+def _ended_beyond(memory_bytes: int | None) -> Iterator[None]:
+    """End this process if it takes more memory meanwhile."""
+    if memory_bytes is None:
+        yield
+        return
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(LOOK_S):
+            if memory_of(os.getpid()) > memory_bytes:
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
 
 
 @lru_cache(maxsize=2)

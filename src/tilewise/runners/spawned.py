@@ -23,6 +23,19 @@ def without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+_working: list[bool] = []
+
+
+def become_worker() -> None:
+    """Called in a process that works for another, which sees its end and has its work done anew."""
+    _working.append(True)
+
+
+def is_worker() -> bool:
+    """Whether this process works for another, so that it may be ended."""
+    return bool(_working)
+
+
 def depend_on_parent() -> None:
     """Called in a new process: it leaves Ctrl-C to its parent, and ends when that does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
