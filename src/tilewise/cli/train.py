@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("recipe", required=False, default="")
 @click.option("--model", metavar="MODEL", help="What to begin with: a name, a folder or a hub id.")
-@click.option("--data", metavar="FILE", help="The samples: InternVL's meta JSON, or one file.")
+@click.option(
+    "--data",
+    metavar="PATH",
+    help="The samples: InternVL's meta JSON, or one file; for SDAN a folder of photographs.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -96,9 +100,18 @@ def train(
         _launch(cfg, out, resume, progress, workers or 1, address)
     # Of several processes the last to end may be any; that of rank 0 has written the model.
     if os.environ.get("RANK", "0") == "0":
-        click.echo(f"{out}: trained. Ask it: tilewise ask --model {out} PAGE QUESTION")
+        click.echo(f"{out}: trained. {_use(cfg, out)}")
     if launch is None:
         _leave_others()
+
+
+def _use(cfg: AnyConfig, out: Path) -> str:
+    """How to use what a run left."""
+    from tilewise.train.superres.config import SuperresConfig
+
+    if isinstance(cfg, SuperresConfig):
+        return f"Enlarge with it: tilewise upscale --model {out} PICTURE -o OUT"
+    return f"Ask it: tilewise ask --model {out} PAGE QUESTION"
 
 
 def _config(

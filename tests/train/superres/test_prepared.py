@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +102,23 @@ def test_a_run_learns_from_prepared_pairs(kind: str, tmp_path: Path) -> None:
     _pairs(tmp_path / "pairs", "abcdefgh", is_raw=kind == "raw")
     out = run_training(tiny(kind, tmp_path / "pairs", steps=2), tmp_path / "out")
     assert len(read_losses(out / LOGS)) == 2
+
+
+def test_pairs_that_do_not_show_the_same_are_left_out_and_listed(tmp_path: Path) -> None:
+    targets = _pairs(tmp_path / "pairs", "abcdefghij")
+    other = F.interpolate(image(10, 12, seed=99), (160, 192), mode="bicubic")[0].clamp(0, 1)
+    _save(other, targets[3])
+    said: list[str] = []
+    cfg = tiny("sdan", tmp_path / "pairs", steps=1)
+    out = run_training(cfg, tmp_path / "out", say=said.append)
+    assert "1 of 10 pairs are left out: 1 too unlike" in said
+    (line,) = (out / "rejected.jsonl").read_text().splitlines()
+    told = json.loads(line)
+    assert (told["pair"], told["reason"]) == ("d_ref.png", "too unlike")
+    assert told["value"] < 0.7
+    everything = tiny("sdan", tmp_path / "pairs", "data.registration=null", steps=1)
+    assert not (run_training(everything, tmp_path / "all") / "rejected.jsonl").exists()
+    for path in targets:
+        _save(other, path)
+    with pytest.raises(SourceError, match=r"no pair's halves lie on each other \(10 too unlike\)"):
+        run_training(cfg, tmp_path / "none")

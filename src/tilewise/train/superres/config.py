@@ -8,6 +8,7 @@ from tilewise.errors import ConfigError
 from tilewise.superres.config import SdanConfig
 from tilewise.superres.losses import SdanLossConfig
 from tilewise.superres.pairs import CameraConfig
+from tilewise.superres.registration import RegistrationConfig
 from tilewise.superres.shrink import ShrinkConfig
 from tilewise.train.loop import RunConfig
 from tilewise.train.optim import OptimConfig
@@ -41,7 +42,8 @@ class PairsConfig:
     ``shrunk`` (a photograph and the same shrunk) and ``print`` (a rendered page and the same
     shrunk). ``is_aligned`` takes the target that lies on the input, which made-up pairs know.
     ``crop`` is the side of inputs in pixels, ``batch`` counts pairs, ``held_pairs`` those measured
-    on. Of ``tries`` places of a photograph the one with the most detail is taken.
+    on. Of ``tries`` places of a photograph the one with the most detail is taken. Prepared pairs
+    that do not keep to ``registration`` are left out, and listed; None learns from all.
     """
 
     meta: str = ""
@@ -54,6 +56,7 @@ class PairsConfig:
     batch: int = 8
     held_pairs: int = 12
     tries: int = 4
+    registration: RegistrationConfig | None = field(default_factory=RegistrationConfig)
     cameras: CameraConfig = field(default_factory=CameraConfig)
     photo_shrink: ShrinkConfig = field(default_factory=ShrinkConfig)
     print_shrink: ShrinkConfig = field(

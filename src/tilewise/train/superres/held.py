@@ -8,11 +8,13 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from tilewise.records import Pixels
 from tilewise.superres.losses import colour_matched
+from tilewise.superres.metrics import psnr, ssim
 from tilewise.superres.sdan import Enlarged, Sdan, reference_of
 from tilewise.train.draw import number
 from tilewise.train.superres.batches import Source
@@ -26,9 +28,6 @@ SHOWN: Final = 4
 
 BORDER: Final = 8
 """Target pixels cut from all sides before measuring."""
-
-SIGMA: Final = 1.5
-_TAPS: Final = 11
 
 
 class HeldPairs:
@@ -98,41 +97,19 @@ class HeldPairs:
     def _measured(self, sample: Sample) -> Mapping[str, float]:
         x, own, truth, target = self._parts(sample)
         image, plain = self._network(x).image, self._bicubic(own)
+        ours, other, wanted = (_plain(part) for part in (image, plain, truth))
         numbers = {
-            "PSNR": psnr(image, truth),
-            "SSIM": ssim(image, truth),
-            "bicubic PSNR": psnr(plain, truth),
-            "bicubic SSIM": ssim(plain, truth),
+            "PSNR": psnr(ours, wanted),
+            "SSIM": ssim(ours, wanted),
+            "bicubic PSNR": psnr(other, wanted),
+            "bicubic SSIM": ssim(other, wanted),
         }
         if self._network.align is not None:
             reference = reference_of(target, *own.shape[-2:])
-            numbers["P2 PSNR"] = psnr(self._network(x, reference).image, target)
+            oracle = self._network(x, reference).image
+            numbers["P2 PSNR"] = psnr(_plain(oracle), _plain(target))
             numbers["P1 offset"] = _length(self._network(x, own))
         return numbers
-
-
-def psnr(image: Tensor, truth: Tensor, border: int = BORDER) -> float:
-    """Peak signal to noise of RGB from 0 to 1, in dB; (1, 3, h, w) both."""
-    error = (_cut(image.clamp(0, 1), border) - _cut(truth.clamp(0, 1), border)).square().mean()
-    return float(-10 * error.clamp(min=1e-10).log10())
-
-
-def ssim(image: Tensor, truth: Tensor, border: int = BORDER) -> float:
-    """Structural similarity of RGB from 0 to 1, the mean over channels; (1, 3, h, w) both.
-
-    Windows of 11 x 11 px, Gaussian with sigma 1.5, where they lie inside.
-
-    Source: Z. Wang et al., "Image quality assessment" (IEEE TIP 2004).
-    """
-    a, b = (_cut(part.clamp(0, 1), border).transpose(0, 1) for part in (image, truth))
-    places = torch.arange(_TAPS, device=a.device) - _TAPS // 2
-    taps = torch.exp(-0.5 * (places / SIGMA) ** 2)
-    window = (taps[:, None] * taps / taps.sum() ** 2)[None, None]
-    mean_a, mean_b, aa, bb, ab = (F.conv2d(t, window) for t in (a, b, a * a, b * b, a * b))
-    var_a, var_b, both = aa - mean_a**2, bb - mean_b**2, ab - mean_a * mean_b
-    c1, c2 = 0.01**2, 0.03**2
-    alike = (2 * mean_a * mean_b + c1) * (2 * both + c2)
-    return float((alike / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean())
 
 
 def _length(made: Enlarged) -> float:
@@ -140,5 +117,7 @@ def _length(made: Enlarged) -> float:
     return float(made.offset.unflatten(1, (-1, 2)).norm(dim=2).mean())
 
 
-def _cut(x: Tensor, border: int) -> Tensor:
-    return x[..., border : x.shape[-2] - border, border : x.shape[-1] - border]
+def _plain(image: Tensor) -> NDArray[np.float32]:
+    """(1, 3, h, w) → (h, w, 3) without its border, 0 to 1."""
+    cut = image[0, :, BORDER:-BORDER, BORDER:-BORDER].clamp(0, 1)
+    return cut.permute(1, 2, 0).cpu().numpy()

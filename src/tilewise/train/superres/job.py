@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import json
 import platform
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from tilewise.errors import ConfigError, TrainingError
+from tilewise.errors import ConfigError, SourceError, TrainingError
 from tilewise.models.load import devices
 from tilewise.settings import settings
+from tilewise.shards.new_file import write_whole
 from tilewise.superres.config import SdanConfig
 from tilewise.superres.files import load, save
 from tilewise.superres.photos import Photos, photo_paths
 from tilewise.superres.sdan import Sdan
+from tilewise.superres.sequence import REJECTED
 from tilewise.train.config import FREE
 from tilewise.train.drawn import Drawn
 from tilewise.train.export import RECIPE, commit
 from tilewise.train.job import Job, Place
 from tilewise.train.loop import LOGS, Task
+from tilewise.train.ranks import by_first
 from tilewise.train.report import NUMBERS
 from tilewise.train.superres.batches import PairBatch, PairBatches, Source
 from tilewise.train.superres.config import SuperresConfig
 from tilewise.train.superres.held import HeldPairs
 from tilewise.train.superres.made import LEAST_PHOTO, MadePairs
 from tilewise.train.superres.objective import TOLD, Enlarging, Learner
-from tilewise.train.superres.prepared import PreparedPairs, is_prepared
+from tilewise.train.superres.prepared import PreparedPairs, misfits, prepared_targets
 
 HELD_EVERY: Final = 8
 """One photograph or prepared pair of so many is held out where no folder is named for it."""
@@ -53,7 +57,7 @@ def open_superres(cfg: SuperresConfig, place: Place) -> Job[PairBatch]:
     if not cfg.data.meta:
         raise ConfigError("data.meta is empty; give a folder of photographs or of pairs (--data).")
     place.say("looking through the data")
-    learned, held = open_pairs(cfg, network.cfg)
+    learned, held = open_pairs(cfg, network.cfg, place)
     device = str(devices(place.ranks.device(cfg.run.device))[0])
     learner = Learner(network, cfg.model.mean).to(device)
     torch.manual_seed(cfg.run.seed + place.ranks.rank)
@@ -108,8 +112,8 @@ def begin(cfg: SuperresConfig) -> Sdan:
         return Sdan(cfg.model.sizes)
 
 
-def open_pairs(cfg: SuperresConfig, sizes: SdanConfig) -> tuple[Source, Source]:
-    """What is learned from, and what is held out."""
+def open_pairs(cfg: SuperresConfig, sizes: SdanConfig, place: Place) -> tuple[Source, Source]:
+    """What is learned from, and what is held out; misfits among prepared pairs are listed."""
     data, is_raw = cfg.data, sizes.input == "raw"
 
     def prepared(paths: list[Path]) -> Source:
@@ -121,11 +125,12 @@ def open_pairs(cfg: SuperresConfig, sizes: SdanConfig) -> tuple[Source, Source]:
 
     opened: Callable[[list[Path]], Source] = made
     found = photo_paths(data.meta)
-    if pairs := is_prepared(found):
-        opened, found = prepared, pairs
+    if pairs := prepared_targets(found):
+        prepared(pairs)  # whose sizes do not fit is told before any are registered
+        opened, found = prepared, _fitting(pairs, cfg, place, is_raw=is_raw)
     if data.held:
         apart = photo_paths(data.held)
-        return opened(found), opened(is_prepared(apart) if pairs else apart)
+        return opened(found), opened(prepared_targets(apart) if pairs else apart)
     apart, left = found[::HELD_EVERY], [p for n, p in enumerate(found) if n % HELD_EVERY]
     if not left:
         raise ConfigError(
@@ -133,6 +138,37 @@ def open_pairs(cfg: SuperresConfig, sizes: SdanConfig) -> tuple[Source, Source]:
             "measured on by data.held."
         )
     return opened(left), opened(apart)
+
+
+def _fitting(targets: list[Path], cfg: SuperresConfig, place: Place, *, is_raw: bool) -> list[Path]:
+    """The pairs that keep to ``data.registration``; the others are in the run's ``rejected.jsonl``.
+
+    Raises:
+        SourceError: none does, or a file cannot be read.
+    """
+    registration = cfg.data.registration
+    if registration is None:
+        return targets
+    place.say(f"registering {len(targets)} pairs")
+    odd = by_first(place.ranks, lambda: misfits(targets, registration, is_raw=is_raw))
+    if not odd:
+        return targets
+    reasons = Counter(one.reason for one in odd)
+    told = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    place.say(f"{len(odd)} of {len(targets)} pairs are left out: {told}")
+    if place.ranks.rank == 0:
+        write_whole(
+            place.out / REJECTED,
+            "".join(json.dumps(one._asdict()) + "\n" for one in odd).encode(),
+        )
+    names = {one.pair for one in odd}
+    kept = [path for path in targets if path.name not in names]
+    if not kept:
+        raise SourceError(
+            f"{cfg.data.meta}: no pair's halves lie on each other ({told}); check that they show "
+            "the same, or set data.registration=null."
+        )
+    return kept
 
 
 def leave(cfg: SuperresConfig, network: Sdan, out: Path) -> None:

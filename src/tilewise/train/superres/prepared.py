@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from tilewise.errors import SourceError
 from tilewise.superres.pairs import developed
 from tilewise.superres.photos import read_photo
 from tilewise.superres.raw import demosaicked, flipped, flipped_image, read_mosaic, scaled
+from tilewise.superres.registration import RegistrationConfig, fault, registered
+from tilewise.superres.sdan import reference_of
 from tilewise.train.superres.made import Sample
 
 TARGET: Final = "_ref.png"
@@ -27,13 +29,46 @@ INPUT: Final = "_lr.png"
 MOSAIC: Final = "_raw.png"
 ALIGNED: Final = "_aligned.png"
 
+REGISTERED_PX: Final = 256
+"""Longest side of what is registered of an input."""
+
 _SPREAD: Final = 0.2
 """Of where crops lie, as a share of the room there is, about its middle."""
 
 
-def is_prepared(paths: Sequence[Path]) -> list[Path]:
+def prepared_targets(paths: Sequence[Path]) -> list[Path]:
     """The targets among files, in order; none where there are no prepared pairs."""
     return [path for path in paths if path.name.endswith(TARGET)]
+
+
+def misfits(targets: Sequence[Path], cfg: RegistrationConfig, *, is_raw: bool) -> list[Misfit]:
+    """The pairs whose halves cannot be brought onto each other, in order.
+
+    Args:
+        targets: files of targets.
+        cfg: what pairs must keep to.
+        is_raw: inputs are mosaics.
+
+    Raises:
+        SourceError: a file cannot be read.
+    """
+    found = []
+    for path in targets:
+        own, target = _own(path, is_raw=is_raw), _picture(path)
+        small = reference_of(target[None], *own.shape[-2:])[0]
+        grey = [_middle(part.mean(0)).double().numpy() for part in (own, small)]
+        why = fault(registered(grey[0], grey[1]), cfg)
+        if why is not None:
+            found.append(Misfit(path.name, *why))
+    return found
+
+
+class Misfit(NamedTuple):
+    """A pair that is not learned from, why, and the measured value."""
+
+    pair: str
+    reason: str
+    value: float
 
 
 class PreparedPairs:
@@ -87,7 +122,7 @@ class PreparedPairs:
         target, beside = _picture(path), _beside(path, ALIGNED)
         aligned = _picture(beside) if beside.is_file() else None
         if not self._is_raw:
-            x = _picture(_beside(path, INPUT))
+            x = _own(path, is_raw=False)
             return x, x, target, aligned
         mosaic = scaled(read_mosaic(_beside(path, MOSAIC)))
         return mosaic, developed(demosaicked(mosaic)), target, aligned
@@ -107,6 +142,19 @@ class PreparedPairs:
                 f"{other}: is {width}x{height} px and crops take {self._crop + 2} px; make "
                 "data.crop smaller."
             )
+
+
+def _own(path: Path, *, is_raw: bool) -> Tensor:
+    """The input of a pair in RGB."""
+    if is_raw:
+        return developed(demosaicked(scaled(read_mosaic(_beside(path, MOSAIC)))))
+    return _picture(_beside(path, INPUT))
+
+
+def _middle(image: Tensor) -> Tensor:
+    """The middle of a picture, large enough to be registered and small enough to be quick."""
+    top, left = (max(0, (size - REGISTERED_PX) // 2) for size in image.shape)
+    return image[top : top + REGISTERED_PX, left : left + REGISTERED_PX]
 
 
 def _flipped_input(image: Tensor, *, is_upside_down: bool, is_mirrored: bool) -> Tensor:
