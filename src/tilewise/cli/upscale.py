@@ -119,17 +119,19 @@ def upscale(
         is_first_enough=first,
     )
     enlarger = chosen_enlarger(method, model, scale)
-    work, is_folder = _jobs(inputs, output, suffix, ending)
+    work, is_folder, others = _jobs(inputs, output, suffix, ending)
     record = Record(Path(output) if is_folder else None, enlarger, settings)
     if not overwrite:
         record.check_free(work)
+    if others:
+        click.echo(f"Left out, as they are no pictures: {others} in folders.", err=True)
     _run(work, record, enlarger, settings, ProgressLine(progress))
 
 
 def _jobs(
     words: tuple[str, ...], output: str, suffix: str, ending: str | None
-) -> tuple[tuple[Job, ...], bool]:
-    """What is to be done, and whether the output is a folder."""
+) -> tuple[tuple[Job, ...], bool, int]:
+    """What is to be done, whether the output is a folder, and how many files are no pictures."""
     from tilewise.folder.walk import is_many
     from tilewise.superres.batch import folder_jobs, single_job
     from tilewise.superres.output import ENDINGS
@@ -139,12 +141,15 @@ def _jobs(
     is_folder = target.is_dir() and not is_named
     is_folder = is_folder or output.endswith(("/", os.sep)) or len(words) > 1
     if not is_folder and not is_many(words[0]):
-        return (single_job(Path(words[0]), target, ending),), False
-    return folder_jobs(_pictures(words, target), target, suffix, ending), True
+        return (single_job(Path(words[0]), target, ending),), False, 0
+    found, others = _pictures(words, target)
+    return folder_jobs(found, target, suffix, ending), True, others
 
 
-def _pictures(words: tuple[str, ...], output: Path) -> list[tuple[Path, Path]]:
+def _pictures(words: tuple[str, ...], output: Path) -> tuple[list[tuple[Path, Path]], int]:
     """Pictures that words name, each once, with their names below a folder; results left out.
+
+    And how many files in folders are of other kinds.
 
     Raises:
         SourceError: there is none.
@@ -166,11 +171,9 @@ def _pictures(words: tuple[str, ...], output: Path) -> list[tuple[Path, Path]]:
                     others += 1
                     continue
             found[path] = path.relative_to(base) if base else Path(path.name)
-    if others:
-        click.echo(f"{others} files are no pictures and are left out.", err=True)
     if not found:
         raise SourceError(f"{', '.join(words)}: no picture there; check the path.")
-    return list(found.items())
+    return list(found.items()), others
 
 
 def _may_be_picture(path: Path) -> bool:

@@ -25,8 +25,8 @@ _SRGB_TO_XYZ: Final = np.array(  # IEC 61966-2-1, adapted to D50 by Bradford
         [0.0139322, 0.0971045, 0.7141733],
     ]
 )
-_NEAR: Final = 0.5 / 255
-"""Profiles that differ from sRGB by less at most are sRGB."""
+_NEAR: Final = 1 / 255
+"""Profiles that differ from sRGB by less at most are sRGB, as makers round its primaries."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

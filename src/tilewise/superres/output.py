@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, Protocol
 
@@ -169,10 +170,12 @@ class _Whole:
             said |= {"subsampling": 0, "optimize": True}
             if facts.dpi:
                 said["dpi"] = tuple(min(65535, max(1, round(value))) for value in facts.dpi)
+        data = BytesIO()  # Pillow itself does not notice a file that took only a part
         try:
-            self._image.save(self._file, self._kind.upper(), **said)
+            self._image.save(data, self._kind.upper(), **said)
         except ValueError as err:  # what a format's marker cannot hold
             raise DataError(f"{self._kind} cannot hold this picture ({err}); write .png.") from err
+        self._file.write(data.getbuffer())
 
 
 @contextmanager

@@ -17,11 +17,21 @@ from tilewise.superres.enlarge import new_size
 from tilewise.superres.enlargers import Enlarger, Interpolation
 from tilewise.superres.icc import Space, space_of
 from tilewise.superres.metadata import Facts, carried
-from tilewise.superres.output import Format, check_size, depth, held_bytes, new_output, start
+from tilewise.superres.output import (
+    Format,
+    Values,
+    check_size,
+    depth,
+    held_bytes,
+    new_output,
+    start,
+)
 from tilewise.superres.pictures import Picture, read_picture
 from tilewise.superres.resample import Floats
 from tilewise.superres.tiles import Rows, Work, plan, strips
 from tilewise.weights.room import free_on_cpu
+
+_BAND_VALUES: Final = 1 << 20
 
 KEPT_BYTES: Final = 48 << 20
 """Of the memory, what is left to Python, torch and the packing of results while tiles work."""
@@ -91,20 +101,21 @@ def upscale(
     """
     left = settings.memory_bytes - resident_bytes() - KEPT_BYTES
     picture = read_picture(source, is_first_enough=settings.is_first_enough, memory_bytes=left)
+    notes = list(picture.notes)
+    space = None if isinstance(enlarger, Interpolation) else _space(picture, notes)
     height, width = new_size(picture.height, picture.width, settings.factor)
     check_size(target, kind, width, height)
     left = settings.memory_bytes - resident_bytes() - KEPT_BYTES
     left -= held_bytes(kind, width, height, picture.samples)
     try:
         size = (picture.height, picture.width, picture.samples)
-        chosen = plan(size, (height, width), enlarger, left, settings.tile)
+        copies = 4 if picture.samples in (1, 3) and space is None else 16
+        chosen = plan(size, (height, width), enlarger, left, settings.tile, copies)
     except ConfigError as err:
         advice = (
             "" if kind in ("PNG", "TIFF") else f" A {kind} is held whole; .png and .tif are not."
         )
         raise ConfigError(f"{source}: {err}{advice}") from err
-    notes = list(picture.notes)
-    space = None if isinstance(enlarger, Interpolation) else _space(picture, notes)
     bits = depth(kind, picture.bits)
     if bits != picture.bits:
         notes.append(f"{picture.bits} bits become {bits}, as {kind} has no more")
@@ -116,9 +127,9 @@ def upscale(
     with new_output(target, before) as file:
         shape = (height, width, picture.samples)
         out = start(file, kind, shape, bits, facts, settings.quality)
-        for strip in _stored(strips(rows, chosen, enlarger, work), space):
-            values = np.rint(strip.clip(0, 1) * np.float32(2**bits - 1))
-            out.write(values.astype(np.uint8) if bits == 8 else values.astype(np.uint16))
+        for strip in strips(rows, chosen, enlarger, work):
+            for band in _bands(strip):
+                out.write(_stored(band, space, bits))
         out.close()
     return Upscaled(
         width=picture.width,
@@ -161,12 +172,23 @@ def _model_rows(picture: Picture, enlarger: Enlarger, space: Space | None) -> Ro
     """Rows as the enlarger wants them: sRGB, and colours beneath what is transparent."""
     rows: Rows = picture.rows
     if picture.samples in (2, 4):
-        rows = bled(rows, picture.height, enlarger.radius)
+        # What is seen at all lies within the radius of the visible, and sees as far again.
+        rows = bled(rows, picture.height, 2 * enlarger.radius)
     return rows if space is None else lambda top, bottom: _mapped(rows(top, bottom), space.to_srgb)
 
 
-def _stored(found: Iterator[Floats], space: Space | None) -> Iterator[Floats]:
-    return found if space is None else (_mapped(strip, space.from_srgb) for strip in found)
+def _bands(strip: Floats) -> Iterator[Floats]:
+    """Some rows at a time, so that what is made of them on the way to the file stays small."""
+    rows = max(1, _BAND_VALUES // (strip.shape[1] * strip.shape[2]))
+    return (strip[top : top + rows] for top in range(0, len(strip), rows))
+
+
+def _stored(band: Floats, space: Space | None, bits: int) -> Values:
+    """Rows as samples of so many bits."""
+    if space is not None:
+        band = _mapped(band, space.from_srgb)
+    values = np.rint(band.clip(0, 1) * np.float32(2**bits - 1))
+    return values.astype(np.uint8) if bits == 8 else values.astype(np.uint16)
 
 
 def _mapped(strip: Floats, change: Callable[[Floats], Floats]) -> Floats:
