@@ -142,13 +142,19 @@ def build(
     line = ProgressLine(progress)
     with _runners(runner, address, workers, memory_gib) as runners:
         try:
-            build_all(opened, runners, stages=stages, told=line, ended=_saying(line))
+            done = build_all(opened, runners, stages=stages, told=line, ended=_saying(line))
         except KeyboardInterrupt:
             line.clear()
             click.echo("Stopped; run the same command again to go on.", err=True)
             raise
         finally:
             line.clear()
+    if not done[-1].counts.kept.documents:
+        click.echo(
+            "No document is left; the lines above say what dropped them, and of one page "
+            f"tilewise corpus explain {out} URL.",
+            err=True,
+        )
     if "final" in stages:
         from tilewise.corpus.report import write_report
 
@@ -236,7 +242,8 @@ def summary_line(summary: StageSummary) -> str:
     rate = came / summary.cpu_s if summary.cpu_s else 0.0
     broken = sum(counts.broken.values())
     return (
-        f"{summary.stage:<13} {came:>10,} documents, {counts.kept.documents:,} kept"
+        f"{summary.stage:<13} {came:>10,} document{'s' * (came != 1)}, "
+        f"{counts.kept.documents:,} kept"
         f"{f', {dropped:,} dropped ({told}{more})' if dropped else ''}"
         f"{f', {broken:,} records broken' if broken else ''}; {rate:,.0f}/s of a core"
     )
@@ -250,7 +257,8 @@ def status(run: Path) -> None:
     from tilewise.corpus.status import stage_states
 
     opened = load_run(run)
-    click.echo(f"{len(opened.shards):,} shards, settings {opened.settings}")
+    count = len(opened.shards)
+    click.echo(f"{count:,} shard{'s' * (count != 1)}, settings {opened.settings}")
     for state in stage_states(opened):
         click.echo(state.line())
 

@@ -62,7 +62,7 @@ def _page(run: Run, found: Mapping[str, StageSummary]) -> Iterator[str]:
     sources = {piece.name for shard in run.shards for piece in shard}
     yield (
         f"<p>tilewise {escape(version())}, settings <code>{run.settings}</code>, "
-        f"{len(sources):,} sources in {len(run.shards):,} shards. "
+        f"sources: {len(sources):,}, shards: {len(run.shards):,}. "
         f"A token is: {escape(TOKENS)}.</p>"
     )
     yield from _waterfall(found)

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 
 @contextmanager
@@ -23,17 +24,17 @@ def without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_working: list[bool] = []
+_workers: Final[set[int]] = set()
 
 
 def become_worker() -> None:
     """Called in a process that works for another, which sees its end and has its work done anew."""
-    _working.append(True)
+    _workers.add(os.getpid())
 
 
 def is_worker() -> bool:
     """Whether this process works for another, so that it may be ended."""
-    return bool(_working)
+    return os.getpid() in _workers
 
 
 def depend_on_parent() -> None:
