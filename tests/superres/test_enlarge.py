@@ -28,7 +28,9 @@ def _noise(height: int, width: int, samples: int = 3, seed: int = 0) -> Floats:
 
 
 def _tiled(image: Floats, factor: float, by: Enlarger, tile: int) -> Floats:
-    chosen = plan(image.shape, new_size(*image.shape[:2], factor), by, 1 << 30, tile)  # type: ignore[arg-type]
+    height, width, samples = image.shape
+    size = (height, width, samples)
+    chosen = plan(size, new_size(height, width, factor), by, 1 << 30, tile)
     return np.concatenate(list(strips(lambda a, b: image[a:b], chosen, by, Work())))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -33,8 +34,9 @@ def _deep(samples: int = 3) -> NDArray[np.uint16]:
 
 
 def _ffmpeg_reads(data: bytes, samples: int, bits: int) -> NDArray[np.uint16]:
-    with av.open(io.BytesIO(data)) as file:
+    with av.open(io.BytesIO(data), "r") as file:
         frame = next(file.decode(video=0))
+    assert isinstance(frame, av.VideoFrame)
     assert frame.format.components[0].bits == bits
     plane = np.frombuffer(bytes(frame.planes[0]), np.uint8).reshape(HEIGHT, -1)
     kind = "u1" if bits == 8 else ">u2" if frame.format.is_big_endian else "<u2"
@@ -46,7 +48,7 @@ def _ffmpeg_writes(values: NDArray[np.uint16], codec: str, **options: str) -> by
     found = io.BytesIO()
     pixels = "rgb48be" if codec == "png" else "rgb48le"
     with av.open(found, "w", format="image2pipe") as file:
-        stream = file.add_stream(codec, rate=1, options=options)
+        stream: Any = file.add_stream(codec, rate=1, options=options)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixels
         frame = av.VideoFrame.from_ndarray(values, format="rgb48le").reformat(format=pixels)
         for packet in (*stream.encode(frame), *stream.encode()):
@@ -211,7 +213,7 @@ def test_colours_of_a_wide_profile_go_to_srgb_as_lcms_has_them_and_come_back() -
         Image.fromarray(eight), ImageCms.ImageCmsProfile(io.BytesIO(data)), srgb
     )
     assert wanted is not None
-    found = space.to_srgb(eight.astype(np.float32) / 255) * 255
+    found = space.to_srgb(eight.astype(np.float32) / np.float32(255)) * 255
     np.testing.assert_allclose(found, np.asarray(wanted), atol=1.2)
     steps = np.linspace(0, 1, 5, dtype=np.float32)
     cube = np.stack(np.meshgrid(steps, steps, steps), -1)
