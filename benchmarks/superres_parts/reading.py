@@ -92,6 +92,8 @@ def items(golden: Path | None, seed: int, pages: int) -> Iterator[Item]:
     """The goldens' pages, then made ones: the first of all cells, then the second of all."""
     if golden is not None and (golden / "truth.json").is_file():
         for told in json.loads((golden / "truth.json").read_text()):
+            if not (golden / told["file"]).is_file():
+                continue  # the project keeps some of them only
             with Image.open(golden / told["file"]) as picture:
                 pixels = np.asarray(picture.convert("RGB"))
             cell = f"golden {told['file'].split('_', 1)[1].removesuffix('.png')}"

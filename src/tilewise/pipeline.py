@@ -216,7 +216,9 @@ def converse(
             taken.append(source.page(number, partial(reader.raster_size, max_tiles=tiles)))
             if progress is not None:
                 progress("sources", len(taken), len(pairs))
-        yield Conversation(reader, taken, budget, prepared=_prepared(taken, pairs, reader, upscale))
+        yield Conversation(
+            reader, taken, budget, prepared=_prepared(taken, pairs, reader, upscale, beams)
+        )
 
 
 def places(sources: Sequence[Source], pages: str | None = None) -> list[tuple[Source, int]]:
@@ -243,6 +245,7 @@ def _prepared(
     pairs: Sequence[tuple[tuple[Source, int], int]],
     reader: Reader,
     upscale: Upscale,
+    beams: int,
 ) -> list[Prepared] | None:
     """The pages as the reader shall see them; None where they are to stay as they are.
 
@@ -263,7 +266,7 @@ def _prepared(
     try:
         check_context(reader, sizes, budget, frames)
         left = available_bytes(reader.footprint().devices)
-        check_memory(reader, sizes, budget, left, is_frame=frames)
+        check_memory(reader, sizes, budget, left, rows=beams, is_frame=frames)
     except (PromptError, ConfigError) as err:
         if upscale != "auto":
             raise
