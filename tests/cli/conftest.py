@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.cli.upscaling import photo
 from tests.engine.tiny_reader import load_tiny, tiny_page
+from tests.superres.making import network
 from tilewise.models.load import FAMILIES
+from tilewise.superres.config import SdanConfig
+from tilewise.superres.files import save
 
 
 @pytest.fixture
@@ -34,3 +38,22 @@ def folder(tmp_path: Path, models: Path) -> Path:
     Image.fromarray(tiny_page().pixels).save(place / "a.png")
     Image.fromarray(tiny_page(30, 18, seed=7).pixels).save(place / "b.png")
     return place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with ``a.png`` alone."""
+    folder = tmp_path / "place"
+    folder.mkdir()
+    photo().save(folder / "a.png")
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A tiny network of scale 2 that gives about what bicubic interpolation does."""
+    cfg = SdanConfig(width=4, blocks=0, scale=2, has_skip=True)
+    net = network(cfg)
+    for parameter in net.out.parameters():
+        parameter.data *= 0.01
+    return save(tmp_path / "model", net, cfg, {})

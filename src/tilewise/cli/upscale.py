@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tilewise import __version__
 from tilewise.cli.convert import size_bytes
 from tilewise.cli.files import shown
 from tilewise.cli.progress import ProgressLine
@@ -117,6 +118,7 @@ def upscale(
         quality=quality,
         is_stripped=strip,
         is_first_enough=first,
+        made_by=f"tilewise {__version__} upscale",
     )
     enlarger = chosen_enlarger(method, model, scale)
     work, is_folder, others = _jobs(inputs, output, suffix, ending)

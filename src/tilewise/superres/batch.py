@@ -10,7 +10,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from tilewise import __version__
 from tilewise.errors import ConfigError, DataError, SourceError
 from tilewise.sources.content import HEAD_BYTES, kind_of
 from tilewise.superres.enlargers import Enlarger
@@ -166,7 +165,6 @@ class Record:
             "memory_bytes": 0,
             "tile": 0,
             "enlarger": [enlarger.name, enlarger.scale, getattr(enlarger, "digest", "")],
-            "version": __version__,
         }
         self._how = sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:16]
         self._done = {} if self._path is None else _lines(self._path)

@@ -271,7 +271,7 @@ def _held(image: Image.Image, name: str, kind: str) -> Picture:
         profile=profile if isinstance(profile, bytes) and profile else None,
         exif=metadata.whole(image.getexif()),
         xmp=xmp.encode() if isinstance(xmp, str) else bytes(xmp),
-        dpi=(float(dpi[0]), float(dpi[1])) if isinstance(dpi, tuple) and all(dpi) else None,
+        dpi=(float(dpi[0]), float(dpi[1])) if isinstance(dpi, tuple) and min(dpi) > 1 else None,
         notes=tuple(notes),
     )
 

@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 
-from tilewise import __version__
 from tilewise.errors import ConfigError
 from tilewise.superres.alpha import bled
 from tilewise.superres.enlarge import new_size
@@ -43,7 +42,8 @@ class Upscaling:
 
     ``memory_bytes`` is for the whole process, ``tile`` a side in pixels (0: by the memory),
     ``quality`` of JPEG and WebP from 1 to 100. ``is_stripped`` leaves out what the file says of
-    the picture, save its profile; ``is_first_enough`` takes the first of several frames.
+    the picture, save its profile; ``is_first_enough`` takes the first of several frames;
+    ``made_by`` names this program and its version in the file.
     """
 
     factor: float
@@ -52,6 +52,7 @@ class Upscaling:
     quality: int = 95
     is_stripped: bool = False
     is_first_enough: bool = False
+    made_by: str = "tilewise"
 
     def __post_init__(self) -> None:
         new_size(1, 1, self.factor)
@@ -211,5 +212,5 @@ def _facts(
         picture.dpi,
         size=size,
         factor=settings.factor,
-        software=f"tilewise {__version__} upscale, {enlarger.name} x{settings.factor:g}",
+        software=f"{settings.made_by}, {enlarger.name} x{settings.factor:g}",
     )
