@@ -267,3 +267,33 @@ def test_options_that_cannot_hold_are_refused(
     assert result.exit_code != 0
     assert message in result.stderr
     assert result.stdout == ""
+
+
+def test_upscale_is_told_and_boxes_stay_on_the_page_as_it_came(folder: Path) -> None:
+    plain = json.loads(tiny(folder / "a.png", "What?", "--json").stdout)
+    assert plain["pages"][0]["upscale"] is None
+    result = tiny(folder / "a.png", "What?", "--json", "--upscale", "2", "--max-tiles", 30)
+    assert result.stderr == f"{folder / 'a.png'}: enlarged x2 by bicubic: asked for.\n"
+    said = json.loads(result.stdout)
+    (page,) = said["pages"]
+    assert (page["width"], page["height"]) == (20, 12)
+    assert page["grid"] == [5, 3]  # of 8 px tiles, where the page itself takes 3 x 2
+    assert page["upscale"]["factor"] == 2
+    assert page["upscale"]["reason"] == "asked for"
+    for mark in said["boxes"]:
+        left, top, right, bottom = mark["box"]
+        assert 0 <= left <= right <= 20
+        assert 0 <= top <= bottom <= 12
+
+
+def test_upscale_auto_leaves_pages_without_print_alone_and_says_so(folder: Path) -> None:
+    result = tiny(folder / "a.png", "What?", "--upscale", "auto")
+    assert result.stdout == tiny(folder / "a.png", "What?").stdout
+    assert result.stderr == f"{folder / 'a.png'}: left as it is: no print was found.\n"
+
+
+@pytest.mark.parametrize("value", ["0", "nan", "1e9", "large"])
+def test_an_upscale_that_cannot_hold_is_refused(folder: Path, value: str) -> None:
+    result = tiny(folder / "a.png", "What?", "--upscale", value)
+    assert result.exit_code == 2
+    assert "none of off, auto and a factor above 0, up to 8" in result.stderr
