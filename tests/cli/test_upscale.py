@@ -175,7 +175,7 @@ def test_a_killed_run_leaves_no_result_and_goes_on(place: Path, tmp_path: Path) 
     ]
     child = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     part = out / ".b.png.part"
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while not (part.exists() and part.stat().st_size > 0) and time.monotonic() < until:
         assert child.poll() is None
         time.sleep(0.01)
