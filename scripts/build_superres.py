@@ -37,6 +37,7 @@ from tilewise.synth.pages import make_page
 from tilewise.train import checkpoint
 from tilewise.train.loop import CHECKPOINTS
 from tilewise.train.superres.config import SuperresConfig
+from tilewise.train.superres.held import MOST_DB
 from tilewise.train.superres.made import LEAST_PHOTO
 
 PRINT: Final = ShrinkConfig(blur_share=0, noise=2.0, noise_share=1.0, jpeg_share=0)
@@ -78,7 +79,7 @@ def trained(run: Path) -> tuple[Sdan, dict[str, Any]]:
     if (run / "model.safetensors").is_file():
         network = load(run)
         told = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        names = ("recipe", "began_with", "steps", "processor_minutes", "seed", "commit", "machine")
+        names = ("recipe", "steps", "processor_minutes", "seed", "commit", "machine")
         return network, {name: told[name] for name in names if name in told}
     newest = checkpoint.latest(run / CHECKPOINTS)
     if newest is None:
@@ -172,7 +173,8 @@ def _measured(network: Sdan, cases: Sequence[Case]) -> dict[str, float]:
     numbers: dict[str, float] = {}
     for name, enlarge in ways.items():
         made = [(_plain(enlarge(c.x[None])[0], c.border), _plain(c.truth, c.border)) for c in cases]
-        numbers[f"{name} PSNR"] = round(float(np.mean([psnr(a, b) for a, b in made])), 2)
+        decibels = [min(psnr(a, b), MOST_DB) for a, b in made]
+        numbers[f"{name} PSNR"] = round(float(np.mean(decibels)), 2)
         numbers[f"{name} SSIM"] = round(float(np.mean([ssim(a, b) for a, b in made])), 4)
     better = [
         psnr(_plain(ways["ours"](c.x[None])[0], c.border), _plain(c.truth, c.border))

@@ -26,6 +26,9 @@ SEED: Final = 7003
 SHOWN: Final = 4
 """Pairs that pictures are made of."""
 
+MOST_DB: Final = 60.0
+"""Rounding to 8 bits alone leaves 59 dB."""
+
 BORDER: Final = 8
 """Target pixels cut from all sides before measuring."""
 
@@ -99,17 +102,22 @@ class HeldPairs:
         image, plain = self._network(x).image, self._bicubic(own)
         ours, other, wanted = (_plain(part) for part in (image, plain, truth))
         numbers = {
-            "PSNR": psnr(ours, wanted),
+            "PSNR": _psnr(ours, wanted),
             "SSIM": ssim(ours, wanted),
-            "bicubic PSNR": psnr(other, wanted),
+            "bicubic PSNR": _psnr(other, wanted),
             "bicubic SSIM": ssim(other, wanted),
         }
         if self._network.align is not None:
             reference = reference_of(target, *own.shape[-2:])
             oracle = self._network(x, reference).image
-            numbers["P2 PSNR"] = psnr(_plain(oracle), _plain(target))
+            numbers["P2 PSNR"] = _psnr(_plain(oracle), _plain(target))
             numbers["P1 offset"] = _length(self._network(x, own))
         return numbers
+
+
+def _psnr(image: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+    """In dB, at most ``MOST_DB``: flat parts come out equal, and a mean must not be infinite."""
+    return min(psnr(image, truth), MOST_DB)
 
 
 def _length(made: Enlarged) -> float:
