@@ -255,7 +255,7 @@ def _in() -> slice:
     return slice(BORDER, -BORDER)
 
 
-def _plain(image: Tensor) -> np.ndarray:  # type: ignore[type-arg]
+def _plain(image: Tensor) -> np.ndarray:
     cut = BORDER * SCALE
     return image[0, :, cut:-cut, cut:-cut].clamp(0, 1).permute(1, 2, 0).numpy()
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -147,18 +147,18 @@ def _bicubic(photos: Photos, scale: int, number: int) -> Case:
     return Case((x.clamp(0, 1) * 255).round()[0] / 255, truth[0], 16)
 
 
-def _shrunk(picture: np.ndarray, scale: int, cfg: ShrinkConfig, number: int) -> Case:  # type: ignore[type-arg]
+def _shrunk(picture: np.ndarray, scale: int, cfg: ShrinkConfig, number: int) -> Case:
     pair = shrunk_pair(picture, scale, cfg, np.random.default_rng((42, number)))
     return Case(pair.x, pair.target, 16)
 
 
-def _cut(photo: np.ndarray, number: int) -> np.ndarray:  # type: ignore[type-arg]
+def _cut(photo: np.ndarray, number: int) -> np.ndarray:
     rng = np.random.default_rng((43, number))
     top, left = (int(rng.integers(size - SIDE + 1)) for size in photo.shape[:2])
     return photo[top : top + SIDE, left : left + SIDE]
 
 
-def _page(scale: int, number: int) -> np.ndarray:  # type: ignore[type-arg]
+def _page(scale: int, number: int) -> np.ndarray:
     """A page of words that training does not use, in a font that it does not use."""
     page = make_page(Random(900 + number), "test", unseen_font=True, size=(320, 300))
     return _cut(page.sheet.render(max(1, scale // 2)), number)
@@ -167,7 +167,7 @@ def _page(scale: int, number: int) -> np.ndarray:  # type: ignore[type-arg]
 @torch.inference_mode()
 def _measured(network: Sdan, cases: Sequence[Case]) -> dict[str, float]:
     """Means of PSNR in dB and SSIM, of the network and of bicubic."""
-    ways = {"ours": lambda x: network(x).image,
+    ways: Mapping[str, Callable[[Tensor], Tensor]] = {"ours": lambda x: network(x).image,
             "bicubic": partial(F.interpolate, scale_factor=network.cfg.scale, mode="bicubic",
                                align_corners=False)}  # fmt: skip
     numbers: dict[str, float] = {}
@@ -184,7 +184,7 @@ def _measured(network: Sdan, cases: Sequence[Case]) -> dict[str, float]:
     return {**numbers, "pairs": len(cases), "pairs better in PSNR": sum(better)}
 
 
-def _plain(image: Tensor, border: int) -> np.ndarray:  # type: ignore[type-arg]
+def _plain(image: Tensor, border: int) -> np.ndarray:
     return image[:, border:-border, border:-border].clamp(0, 1).permute(1, 2, 0).numpy()
 
 

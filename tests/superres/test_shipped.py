@@ -27,7 +27,7 @@ def _bicubic(x: Tensor, scale: int) -> Tensor:
     return F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False)
 
 
-def _inner(image: Tensor, cut: int = 32) -> np.ndarray:  # type: ignore[type-arg]
+def _inner(image: Tensor, cut: int = 32) -> np.ndarray:
     return image[0, :, cut:-cut, cut:-cut].clamp(0, 1).permute(1, 2, 0).numpy()
 
 

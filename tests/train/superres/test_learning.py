@@ -30,7 +30,7 @@ def _picture(path: Path) -> torch.Tensor:
     return torch.from_numpy(read_photo(path)).permute(2, 0, 1)[None].float() / 255
 
 
-def _inner(image: torch.Tensor, cut: int = 32) -> np.ndarray:  # type: ignore[type-arg]
+def _inner(image: torch.Tensor, cut: int = 32) -> np.ndarray:
     return image[0, :, cut:-cut, cut:-cut].clamp(0, 1).permute(1, 2, 0).numpy()
 
 
