@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import Tensor
-from torch.utils import deterministic
 
-from tilewise.train.repeatable import repeatable
+from tilewise.train.repeatable import MEMORY, repeatable
 
 CPU = torch.device("cpu")
 
@@ -44,4 +43,4 @@ def test_what_was_set_before_is_set_again() -> None:
     with repeatable(CPU):
         assert torch.are_deterministic_algorithms_enabled()
     assert not torch.are_deterministic_algorithms_enabled()
-    assert deterministic.fill_uninitialized_memory
+    assert MEMORY.fill_uninitialized_memory

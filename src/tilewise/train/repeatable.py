@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
 import torch
 from torch.utils import deterministic
+
+MEMORY: Final[Any] = deterministic
+"""``fill_uninitialized_memory`` is a property of this module, which types do not know."""
 
 
 @contextmanager
@@ -20,11 +24,11 @@ def repeatable(device: torch.device) -> Iterator[None]:
         return
     before = torch.are_deterministic_algorithms_enabled()
     is_warning = torch.is_deterministic_algorithms_warn_only_enabled()
-    is_filled = deterministic.fill_uninitialized_memory
+    is_filled = MEMORY.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
-    deterministic.fill_uninitialized_memory = False  # a pass over all memory
+    MEMORY.fill_uninitialized_memory = False  # a pass over all memory
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=is_warning)
-        deterministic.fill_uninitialized_memory = is_filled
+        MEMORY.fill_uninitialized_memory = is_filled
