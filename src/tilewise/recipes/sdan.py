@@ -18,12 +18,12 @@ from tilewise.train.superres.config import NetworkConfig, PairsConfig, SuperresC
 
 def sdan_4x() -> SuperresConfig:
     """SDAN as published in its sizes, RGB by 4, with what helps on pairs of users' cameras."""
-    return _full("sdan_4x", SdanConfig(scale=4), crop=144)
+    return _full("sdan_4x", SdanConfig(scale=4, is_unmoved_at_start=True), crop=144)
 
 
 def sdan_8x() -> SuperresConfig:
     """The same by 8."""
-    return _full("sdan_8x", SdanConfig(scale=8), crop=72)
+    return _full("sdan_8x", SdanConfig(scale=8, is_unmoved_at_start=True), crop=72)
 
 
 def sdan_4x_raw() -> SuperresConfig:
