@@ -75,12 +75,15 @@ def best_enlarger(kind: Literal["photo", "print"], scale: int) -> str:
 
 
 MEASURED: Final[dict[tuple[str, str], str]] = {
-    ("photo", "x2"): "bicubic",
-    ("photo", "x4"): "bicubic",
+    ("photo", "x2"): "ours",  # two cameras, aligned truth: 26.04 dB, SSIM 0.672; 24.17, 0.562
+    ("photo", "x4"): "ours",  # golden pairs, aligned truth: 24.60 dB, 0.602; 23.35, 0.549
     ("print", "x2"): "bicubic",
     ("print", "x4"): "bicubic",
 }
-"""By kind and shipped network: what is best. Without measured weights that is bicubic."""
+"""By kind and shipped network: what is best; beside it our numbers, then those of bicubic.
+
+Photographs that were shrunk by bicubic itself lose 0.2 to 0.4 dB against it (PROVENANCE.md).
+"""
 
 
 def new_size(height: int, width: int, factor: float) -> tuple[int, int]:
