@@ -72,13 +72,25 @@ def measure(words: Sequence[str]) -> Run:
     began = time.perf_counter()
     with tempfile.TemporaryFile() as said:
         child = subprocess.Popen(words, stdout=said, stderr=said)
-        _, status, used = os.wait4(child.pid, 0)
+        most, done = 0, 0
+        while not done:  # ru_maxrss would begin with the memory of this process, which forks
+            most = max(most, _most_so_far(child.pid))
+            done, status, used = os.wait4(child.pid, os.WNOHANG)
+            time.sleep(0.02)
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             said.seek(0)
             raise RuntimeError(said.read().decode(errors="replace")[-2000:])
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Run(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
+    return Run(time.perf_counter() - began, used.ru_utime + used.ru_stime, most)
+
+
+def _most_so_far(pid: int) -> int:
+    """Peak of a process since its program began, bytes; 0 where none tells (Linux does)."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
 def picture(path: Path, width: int, height: int) -> Path:
