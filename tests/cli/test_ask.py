@@ -273,7 +273,7 @@ def test_upscale_is_told_and_boxes_stay_on_the_page_as_it_came(folder: Path) -> 
     plain = json.loads(tiny(folder / "a.png", "What?", "--json").stdout)
     assert plain["pages"][0]["upscale"] is None
     result = tiny(folder / "a.png", "What?", "--json", "--upscale", "2", "--max-tiles", 30)
-    assert result.stderr == f"{folder / 'a.png'}: enlarged x2 by bicubic: asked for.\n"
+    assert result.stderr == f"{folder / 'a.png'}: enlarged x2 by ours: asked for.\n"
     said = json.loads(result.stdout)
     (page,) = said["pages"]
     assert (page["width"], page["height"]) == (20, 12)

@@ -100,7 +100,7 @@ def test_auto_enlarges_sharpens_or_leaves_real_pixels() -> None:
         return prepared(page, "auto", lambda width, height: width)
 
     small = auto(Wear(x_height=5))
-    assert small.decision.method == "bicubic"
+    assert small.decision.method == "ours"
     assert small.decision.factor == 2
     assert said(small.decision).startswith("enlarged x2 by bicubic: print is sharp")
     blurred = auto(Wear(x_height=9, blur=2.0))
