@@ -102,7 +102,7 @@ def test_auto_enlarges_sharpens_or_leaves_real_pixels() -> None:
     small = auto(Wear(x_height=5))
     assert small.decision.method == "ours"
     assert small.decision.factor == 2
-    assert said(small.decision).startswith("enlarged x2 by bicubic: print is sharp")
+    assert said(small.decision).startswith("enlarged x2 by ours: print is sharp")
     blurred = auto(Wear(x_height=9, blur=2.0))
     assert blurred.decision.method == "deblur"
     assert as_json(blurred.decision)["blur"] == pytest.approx(2.0, abs=0.3)
