@@ -98,8 +98,6 @@ def test_a_warm_up_moves_the_alignment_alone(data: Path, tmp_path: Path) -> None
 
 def test_the_offsets_may_learn_more_slowly(data: Path, tmp_path: Path) -> None:
     moved = "model.sizes.is_unmoved_at_start=false"  # else nothing in front of offsets learns yet
-        "model.sizes.is_unmoved_at_start=false"  # else nothing before the offsets learns at once
-    )
     cfg = tiny("sdan", data, "model.mean=0", moved, steps=1)
     cfg = replace(cfg, optim=replace(cfg.optim, factors=(("offsets", 0.0),)))
     out = run_training(cfg, tmp_path / "out")
