@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tilewise.cli.asking import AskOptions, open_all, sampling_of, use_threads
 from tilewise.cli.cache import cache_config, cache_options
 from tilewise.cli.enlarging import tell, upscale_option
 from tilewise.cli.files import check_picture_path, numbered, save_picture
@@ -27,8 +28,8 @@ from tilewise.cli.structured import (
 )
 from tilewise.cli.video import is_frame_folder, video_options
 from tilewise.cli.web import web_options
-from tilewise.cli.words import STDIN, split_words
-from tilewise.errors import PromptError, SourceError
+from tilewise.cli.words import split_words
+from tilewise.errors import PromptError
 from tilewise.records import Answer
 
 if TYPE_CHECKING:
@@ -36,46 +37,7 @@ if TYPE_CHECKING:
     from tilewise.engine.sampling import SamplingConfig
     from tilewise.engine.session import Conversation
     from tilewise.folder.work import Asking
-    from tilewise.models.load import Dtype
     from tilewise.sources.source import Source
-    from tilewise.sources.video_options import VideoOptions
-    from tilewise.sources.web_options import WebOptions
-    from tilewise.structured.formats import Format
-    from tilewise.superres.policy import Upscale
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskOptions:
-    """What the command line says, apart from sources and question."""
-
-    model: str | None
-    dtype: Dtype | None
-    device: str
-    max_tiles: int | None
-    pages: str | None
-    per_page: bool
-    no_pages: bool
-    max_new_tokens: int | None
-    temperature: float
-    top_p: float
-    top_k: int
-    repetition_penalty: float
-    seed: int
-    beams: int
-    as_json: bool
-    chat: bool
-    draw: Path | None
-    password: str | None
-    threads: int | None
-    progress: bool | None
-    web: WebOptions
-    straighten: bool
-    video: VideoOptions | None
-    upscale: Upscale
-    schema: Path | None
-    shape: Format | None
-    no_cache: bool
-    cache_size: int | None
 
 
 @click.command()
@@ -152,14 +114,7 @@ def ask(words: tuple[str, ...], **options: Any) -> None:
 def _run(names: list[str], question: str | None, settings: AskOptions) -> None:
     """Open the sources, which is quick and may fail; then import what is slow, and ask."""
     with ExitStack() as stack:
-        opened = [
-            stack.enter_context(
-                open_named(
-                    name, settings.password, settings.web, settings.straighten, settings.video
-                )
-            )
-            for name in names
-        ]
+        opened = open_all(stack, names, settings)
         is_streamed = sys.stdout.isatty() and settings.shape is None and settings.beams == 1
         progress = ProgressLine(settings.progress, skip=ANSWER if is_streamed else "")
         stack.callback(progress.clear)
@@ -234,55 +189,6 @@ def _asking(settings: AskOptions) -> Asking:
         video=settings.video,
         upscale=settings.upscale,
     )
-
-
-def sampling_of(settings: AskOptions) -> SamplingConfig:
-    """How the command line wants answers to be chosen."""
-    from tilewise.engine.sampling import SamplingConfig
-
-    return SamplingConfig(
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        top_k=settings.top_k,
-        repetition_penalty=settings.repetition_penalty,
-        seed=settings.seed,
-        beams=settings.beams,
-    )
-
-
-def open_named(
-    name: str,
-    password: str | None,
-    web: WebOptions | None = None,
-    straighten: bool = True,
-    video: VideoOptions | None = None,
-) -> Source:
-    """Open a path or a web address, or standard input if it is ``-``."""
-    from tilewise.sources.pages import MAX_PIPE_BYTES, open_source
-
-    if name != STDIN:
-        return open_source(name, password=password, web=web, straighten=straighten, video=video)
-    data = sys.stdin.buffer.read(MAX_PIPE_BYTES + 1)
-    if len(data) > MAX_PIPE_BYTES:
-        raise SourceError(
-            f"standard input holds over {MAX_PIPE_BYTES >> 20} MiB; save it to a file first."
-        )
-    return open_source(
-        data,
-        password=password,
-        name="standard input",
-        web=web,
-        straighten=straighten,
-        video=video,
-    )
-
-
-def use_threads(threads: int | None) -> None:
-    """Set the number of threads that torch computes with, if one is given."""
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tilewise.cli.asking import use_threads
 from tilewise.cli.progress import ANSWER, ProgressLine
 from tilewise.errors import MissingExtraError, SourceError
 from tilewise.records import Answer
@@ -28,7 +29,6 @@ def demo(model: str | None, max_tiles: int | None, threads: int | None) -> None:
 
     A page whose program (LibreOffice, Chromium) is not on this machine is passed over by name.
     """
-    from tilewise.cli.ask import use_threads
     from tilewise.models.folders import DEFAULT
     from tilewise.models.load import load
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tilewise.cli.asking import open_named, use_threads
 from tilewise.cli.enlarging import upscale_option
 from tilewise.cli.files import check_picture_path, numbered, save_picture
 from tilewise.cli.scan import straighten_option
@@ -83,7 +84,6 @@ def show(
     """
     check_picture_path(output)
 
-    from tilewise.cli.ask import open_named, use_threads
     from tilewise.engine.cost import measure
     from tilewise.models.folders import DEFAULT
     from tilewise.models.load import load

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tilewise.cli.asking import STDIN, AskOptions, open_all, sampling_of, use_threads
 from tilewise.cli.cache import cache_config
 from tilewise.cli.enlarging import tell
 from tilewise.cli.files import check_picture_path, numbered, save_picture
@@ -16,7 +17,6 @@ from tilewise.cli.progress import ProgressLine
 from tilewise.records import Answer, Evidence
 
 if TYPE_CHECKING:
-    from tilewise.cli.ask import AskOptions
     from tilewise.engine.session import Conversation
     from tilewise.sources.source import Source
     from tilewise.structured.form import Form
@@ -118,8 +118,6 @@ def ask_by_schema(words: Sequence[str], settings: AskOptions) -> None:
     Ends with exit status 1 if a record is not valid for the schema; what is missing is told on
     stderr, and the records are printed all the same.
     """
-    from tilewise.cli.ask import open_named
-    from tilewise.cli.words import STDIN
     from tilewise.structured.form import read_form
 
     assert settings.schema is not None
@@ -132,14 +130,7 @@ def ask_by_schema(words: Sequence[str], settings: AskOptions) -> None:
         check_picture_path(settings.draw)
     form = read_form(settings.schema)
     with ExitStack() as stack:
-        opened = [
-            stack.enter_context(
-                open_named(
-                    name, settings.password, settings.web, settings.straighten, settings.video
-                )
-            )
-            for name in words
-        ]
+        opened = open_all(stack, words, settings)
         progress = ProgressLine(settings.progress)
         stack.callback(progress.clear)
         invalid = _ask_opened(opened, form, settings, progress)
@@ -149,8 +140,6 @@ def ask_by_schema(words: Sequence[str], settings: AskOptions) -> None:
 
 def _check_sources(words: Sequence[str]) -> None:
     """With a schema all words are sources; a question among them is a slip."""
-    from tilewise.cli.words import STDIN
-
     last = words[-1]
     if last != STDIN and ":" not in last and " " in last and not _exists(last):
         raise click.UsageError(
@@ -169,7 +158,6 @@ def _ask_opened(
     opened: Sequence[Source], form: Form, settings: AskOptions, progress: ProgressLine
 ) -> int:
     """Ask, print and draw; returns how many records are not valid."""
-    from tilewise.cli.ask import sampling_of, use_threads
     from tilewise.engine.generate import Limits
     from tilewise.models.folders import DEFAULT
     from tilewise.models.load import load

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
 import click
 
+from tilewise.cli.asking import STDIN, AskOptions
 from tilewise.cli.video import is_frame_folder
-
-if TYPE_CHECKING:
-    from tilewise.cli.ask import AskOptions
-
-STDIN: Final = "-"
-"""Standard input, where a source is named."""
 
 
 def split_words(words: tuple[str, ...], settings: AskOptions) -> tuple[list[str], str | None]:
