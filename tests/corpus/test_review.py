@@ -115,7 +115,13 @@ def test_the_page_may_load_nothing_from_elsewhere(address: str) -> None:
 
 def test_a_label_is_stored_with_the_time_and_comes_back(address: str, run: Run) -> None:
     one = documents()[0]
-    given = {"document": one.id, "rule": "one_word", "block": 2, "fired": True, "is_right": False}
+    given = {
+        "document": one.id,
+        "rule": "advertisement_line",
+        "block": 2,
+        "fired": True,
+        "is_right": False,
+    }
     status, body, _ = ask(f"{address}/api/labels", given)
     assert status == 201
     assert json.loads(body)["at"] == "2026-01-02T03:04:05+00:00"
@@ -123,9 +129,56 @@ def test_a_label_is_stored_with_the_time_and_comes_back(address: str, run: Run) 
     assert (len(labels), bad) == (1, 0)
     assert (labels[0].url, labels[0].block) == (one.url, 2)
     shown: dict[str, Any] = json.loads(ask(f"{address}/api/documents/{one.id}")[1])
-    assert [x["rule"] for x in shown["labels"]] == ["one_word"]
+    assert [x["rule"] for x in shown["labels"]] == ["advertisement_line"]
     rows = json.loads(ask(f"{address}/api/samples")[1])
     assert {row["id"]: row["labels"] for row in rows}[one.id] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rule": "no_such_rule"}, "there is no rule 'no_such_rule' for this document"),
+        ({"rule": ""}, "there is no rule ''"),
+        ({"rule": "zh_credits"}, "there is no rule 'zh_credits'"),  # the document is English
+        ({"rule": "*", "fired": False, "rules_fired": ["urls", "made_up"]}, "no rule 'made_up'"),
+        ({"block": 6}, "the document has 6 blocks, from 0 up, and no 6"),
+        ({"block": 3}, "but the rule advertisement_line did nothing to block 3"),
+        ({"block": None}, "but the rule advertisement_line did nothing to the document"),
+        ({"fired": False}, "but the rule advertisement_line did something to block 2"),
+    ],
+)
+def test_a_label_that_does_not_fit_the_document_is_refused(
+    address: str, run: Run, change: dict[str, Any], said: str
+) -> None:
+    one = documents()[0]
+    given = {
+        "document": one.id,
+        "rule": "advertisement_line",
+        "block": 2,
+        "fired": True,
+        "is_right": True,
+    }
+    status, body, _ = ask(f"{address}/api/labels", given | change)
+    assert status == 400
+    assert said in json.loads(body)["error"]
+    assert not (run.root / "review").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "label"),
+    [
+        (0, {"rule": "*", "fired": False, "rules_fired": ["advertisement_line"]}),  # nothing else
+        (0, {"rule": "upper_case", "fired": False, "block": 3}),  # missed, or taken back
+        (2, {"rule": "text_empty", "fired": True}),  # the gate that dropped it
+        (0, {"rule": "adult_words", "fired": False}),
+    ],
+)
+def test_labels_of_what_the_page_offers_are_taken(
+    address: str, number: int, label: dict[str, Any]
+) -> None:
+    given = {"document": documents()[number].id, "is_right": True, **label}
+    status, body, _ = ask(f"{address}/api/labels", given)
+    assert status == 201, body
 
 
 def test_requests_of_other_sites_and_names_are_refused(address: str, run: Run) -> None:

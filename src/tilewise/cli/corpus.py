@@ -149,7 +149,9 @@ def build(
             raise
         finally:
             line.clear()
-    if not done[-1].counts.kept.documents:
+    if not done[0].counts.taken.documents:
+        click.echo("No page was found in the inputs.", err=True)
+    elif not done[-1].counts.kept.documents:
         click.echo(
             "No document is left; the lines above say what dropped them, and of one page "
             f"tilewise corpus explain {out} URL.",
@@ -241,11 +243,12 @@ def summary_line(summary: StageSummary) -> str:
     more = ", ..." if len(reasons) > 4 else ""
     rate = came / summary.cpu_s if summary.cpu_s else 0.0
     broken = sum(counts.broken.values())
+    kinds = ", ".join(f"{name} {count:,}" for name, count in counts.broken.most_common())
     return (
         f"{summary.stage:<13} {came:>10,} document{'s' * (came != 1)}, "
         f"{counts.kept.documents:,} kept"
         f"{f', {dropped:,} dropped ({told}{more})' if dropped else ''}"
-        f"{f', {broken:,} records broken' if broken else ''}; {rate:,.0f}/s of a core"
+        f"{f', {broken:,} broken or left out ({kinds})' if broken else ''}; {rate:,.0f}/s of a core"
     )
 
 

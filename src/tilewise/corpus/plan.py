@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from tilewise.corpus.config import CorpusConfig, RunConfig
-from tilewise.corpus.read import extent, is_remote
+from tilewise.corpus.read import extent, is_remote, remote_matches
 from tilewise.corpus.stage_files import write_whole
 from tilewise.errors import ConfigError, SourceError
 from tilewise.settings import digest, plain, with_values
@@ -66,7 +66,10 @@ def find_inputs(words: Sequence[str]) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for word in words:
-        if is_remote(word) or Path(word).exists():
+        if is_remote(word):
+            found |= dict.fromkeys(remote_matches(word))
+            continue
+        if Path(word).exists():
             found[word] = None
             continue
         matches = sorted(glob(word, recursive=True))  # noqa: PTH207 - a pattern may be absolute
@@ -114,7 +117,10 @@ def open_run(
     """
     run = Run(root=root, cfg=cfg, shards=cut(inputs, cfg.run))
     if not run.shards:
-        raise SourceError("the sources hold no file to read; give a crawl, e.g. *.warc.gz.")
+        raise SourceError(
+            "the sources hold no file to read; of a folder its HTML is read, archives are given "
+            "by name, e.g. crawl/*.warc.gz."
+        )
     file = root / RUN_FILE
     changes: tuple[str, ...] = ()
     if file.exists() and not restart:

@@ -93,6 +93,30 @@ def is_remote(path_or_url: str) -> bool:
     return "://" in path_or_url
 
 
+def remote_matches(url: str) -> list[str]:
+    """What a URL with ``*``, ``[...]`` or, but for the web, ``?`` stands for, sorted.
+
+    A URL without such a sign, or of which there is a file by just that name, stands for itself.
+
+    Raises:
+        SourceError: nothing matches, or the place cannot be listed.
+        MissingExtraError: a package that this kind needs is not installed.
+    """
+    is_web = url.startswith(("http://", "https://"))
+    if not any(sign in url for sign in ("*[" if is_web else "*[?")):
+        return [url]
+    files, path = _file_system(url)
+    try:
+        if files.exists(path):
+            return [url]
+        found = sorted(files.unstrip_protocol(name) for name in files.glob(path))
+    except (OSError, ValueError) as err:
+        raise _unreadable(url, err) from err
+    if not found:
+        raise SourceError(f"{url}: nothing matches this pattern; check it.")
+    return found
+
+
 def _kind(path_or_url: str) -> Kind:
     name = path_or_url.lower().rstrip("/")
     if not is_remote(path_or_url) and Path(path_or_url).is_dir():
@@ -150,16 +174,25 @@ def _remote(url: str) -> Any:
 
 
 def _is_remote_folder(url: str) -> bool:
+    files, path = _file_system(url)
+    try:
+        return bool(files.isdir(path))
+    except (OSError, ValueError) as err:
+        raise _unreadable(url, err) from err
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    """Where a URL leads: fsspec's file system, and the path there."""
     fsspec = _fsspec()
     try:
         files, path = fsspec.core.url_to_fs(url)
-        return bool(files.isdir(path))
     except ImportError as err:
         raise MissingExtraError(
             f"{url} needs a package that is not installed ({err}); install it with pip."
         ) from err
     except (OSError, ValueError) as err:
         raise _unreadable(url, err) from err
+    return files, str(path)
 
 
 def _fsspec() -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,6 +33,9 @@ _KINDS: Final = {
     ".bmp": "image/bmp",
 }
 _LISTINGS: Final = ("urls.jsonl", "urls.tsv")
+_ARCHIVES: Final = (
+    ".warc", ".warc.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz",
+)  # fmt: skip
 _HOST: Final = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}(?::\d+)?", re.IGNORECASE
 )
@@ -48,10 +52,18 @@ def read_folder(
 ) -> Iterator[Raw]:
     """Files number ``start`` to ``end`` of a folder; arguments as for ``read_pages``.
 
-    A file that cannot be read is counted as ``unreadable_file``.
+    A file that cannot be read is counted as ``unreadable_file``; so are, by who has the first file,
+    folders inside that cannot be listed (``unreadable_folder``), archives, which are sources of
+    their own and are not read here (``archive_in_folder``), and lines of lists that are none
+    (``broken_line``).
     """
     files = _Files(folder)
-    listed = _listed(files, counts)
+    if start == 0:
+        for _ in range(files.unreadable):
+            counts("unreadable_folder")
+        for _ in range(files.archives):
+            counts("archive_in_folder")
+    listed = _listed(files, counts if start == 0 else _nothing)
     limit = max(cfg.max_page_bytes, cfg.max_image_bytes) + 1
     for number, name in enumerate(files.names):
         if number < start or (end is not None and number >= end):
@@ -91,6 +103,7 @@ class _Files:
     def __init__(self, folder: str) -> None:
         self._root = folder.rstrip("/") or "/"
         self._remote: Any = None
+        self.unreadable = 0
         if "://" in folder:
             self._remote, self._root = _remote(self._root)
         try:
@@ -101,13 +114,26 @@ class _Files:
             ) from err
         self.listings = [name for name in _LISTINGS if name in names]
         self.names = sorted(name for name in names if _suffix(name) in _KINDS)
+        self.archives = sum(
+            name.lower().endswith(_ARCHIVES) and name not in _LISTINGS for name in names
+        )
 
     def _found(self) -> set[str]:
         if self._remote is not None:
             cut = len(self._root.rstrip("/")) + 1
             return {path[cut:] for path in self._remote.find(self._root)}
-        root = Path(self._root)
-        return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+        root, found = Path(self._root), set()
+        for folder, _, names in os.walk(root, onerror=self._not_listed):
+            inside = Path(folder)
+            # a link to nothing is a file that cannot be read; a pipe would be waited on for ever
+            paths = (inside / name for name in names)
+            found |= {path for path in paths if path.is_file() or not path.exists()}
+        return {path.relative_to(root).as_posix() for path in found}
+
+    def _not_listed(self, err: OSError) -> None:
+        if err.filename is None or Path(err.filename) == Path(self._root):
+            raise err
+        self.unreadable += 1
 
     def read(self, name: str, limit: int) -> bytes:
         """At most ``limit`` bytes of a file."""
@@ -178,3 +204,7 @@ def _from_path(name: str) -> str:
     if rest and _HOST.fullmatch(host):
         return f"http://{host}/{quote(rest)}"
     return f"file:///{quote(name)}"
+
+
+def _nothing(_: str) -> None:
+    """Who has the first file counts what belongs to none."""

@@ -36,6 +36,8 @@ def read_warc(
     limit = max(cfg.max_page_bytes, cfg.max_image_bytes) + 1
     at = _next_record(file, start, end)
     was_counted = False
+    if start == 0 < end and at != 0:  # it begins with what is no record, or holds nothing else
+        counts("broken_record")
     while at is not None:
         last, is_whole = -1, True
         try:

@@ -19,6 +19,7 @@ from tilewise.corpus.filter_text import Broken
 from tilewise.corpus.gates import GATES
 from tilewise.corpus.image_find import STORE
 from tilewise.corpus.image_index import ImageIndex
+from tilewise.corpus.labels import ALL_RULES, Label
 from tilewise.corpus.plan import Run
 from tilewise.corpus.scorers import Scorers, from_files
 from tilewise.corpus.stage_files import StageFolder, read_rows
@@ -186,6 +187,36 @@ def _block(
             "size": f"{image.width} x {image.height}" if image.width else "",
         }
     return row
+
+
+def check_label(run: Run, one: Sampled, label: Label) -> None:
+    """See that a label is about what the page showed: a wrong one would spoil rates of rules.
+
+    Raises:
+        DataError: there is no such rule or block, or the rule did not do what the label says.
+    """
+    trace, broken, dropped = judged(run, one)
+    gates = {found.reason for found in broken} | ({dropped.reason} if dropped else set())
+    fired = gates | {edit.rule for edit in trace}
+    known = {rule.id for rule in rules_of(one.document.lang)} | set(GATES) | fired
+    if unknown := {label.rule, *label.rules_fired} - known - {ALL_RULES}:
+        raise DataError(
+            f"there is no rule {min(unknown)!r:.80} for this document; tilewise corpus rules list "
+            "names those that there are."
+        )
+    count = len(one.document.blocks)
+    if label.block is not None and label.block >= count:
+        raise DataError(f"the document has {count:,} blocks, from 0 up, and no {label.block}.")
+    acts = {edit.rule for edit in trace if edit.block == label.block} | (
+        gates if label.block is None else set()
+    )
+    if label.fired != (label.rule in acts):
+        place = "the document" if label.block is None else f"block {label.block}"
+        did = "nothing" if label.fired else "something"
+        raise DataError(
+            f"'fired' of the label is {str(label.fired).lower()}, but the rule {label.rule} did "
+            f"{did} to {place}; load the page anew."
+        )
 
 
 def acted(run: Run, documents: list[Sampled]) -> Iterator[tuple[str, list[str]]]:

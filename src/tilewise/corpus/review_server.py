@@ -18,7 +18,7 @@ from typing import Final
 
 from tilewise.corpus.labels import Label, append_label, label_of, latest, read_labels
 from tilewise.corpus.plan import Run
-from tilewise.corpus.review import Sampled, judged, summary, view
+from tilewise.corpus.review import Sampled, check_label, judged, summary, view
 from tilewise.errors import ConfigError, DataError, MissingExtraError
 from tilewise.shards.documents import image_name
 
@@ -186,6 +186,10 @@ def _label(review: Review, by_id: Mapping[str, Sampled]) -> Handler:
         one = by_id.get(label.document)
         if one is None:
             return _json({"error": "this document was not drawn"}, 404)
+        try:
+            check_label(review.run, one, label)
+        except DataError as err:
+            return _json({"error": str(err)}, 400)
         label = replace(label, url=one.document.url[:4096], at=review.clock())
         try:
             append_label(review.labels, label)
