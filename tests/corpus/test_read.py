@@ -1,75 +1,17 @@
 import gzip
 import json
-import os
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import fsspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.corpus.reading import PNG, Read, packed, response
 from tests.goldens import GoldenFile
 from tilewise.corpus.body import decoded_body
-from tilewise.corpus.plan import find_inputs
-from tilewise.corpus.raw import RawImage, RawPage, ReadConfig, document_id
-from tilewise.corpus.read import extent, read_pages
+from tilewise.corpus.raw import RawPage, ReadConfig, document_id
+from tilewise.corpus.read import extent
 from tilewise.errors import ConfigError, SourceError
-from tilewise.records import Dropped
-
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
-
-
-def response(
-    url: str,
-    body: bytes = b"<p>hello</p>",
-    *,
-    kind: str = "text/html",
-    status: str = "200 OK",
-    headers: str = "",
-    length: int | None = None,
-    http_length: int | None = None,
-) -> bytes:
-    """One WARC record of an HTTP answer, its lengths right unless given."""
-    http_length = len(body) if http_length is None else http_length
-    http = (
-        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {http_length}\r\n"
-        f"{headers}\r\n"
-    ).encode() + body
-    length = len(http) if length is None else length
-    head = (
-        "WARC/1.0\r\nWARC-Type: response\r\n"
-        f"WARC-Target-URI: {url}\r\nWARC-Date: 2023-10-01T05:36:00Z\r\n"
-        "Content-Type: application/http; msgtype=response\r\n"
-        f"Content-Length: {length}\r\n\r\n"
-    ).encode()
-    return head + http + b"\r\n\r\n"
-
-
-class Read:
-    """What reading a source gave, by kind, and what it counted."""
-
-    def __init__(
-        self,
-        path: Path | str,
-        start: int = 0,
-        end: int | None = None,
-        cfg: ReadConfig | None = None,
-    ) -> None:
-        self.counts: Counter[str] = Counter()
-        raws = read_pages(str(path), counts=self._count, start=start, end=end, cfg=cfg)
-        self.all = list(raws)
-        self.pages = [raw for raw in self.all if isinstance(raw, RawPage)]
-        self.images = [raw for raw in self.all if isinstance(raw, RawImage)]
-        self.dropped = [raw for raw in self.all if isinstance(raw, Dropped)]
-
-    def _count(self, reason: str) -> None:
-        self.counts[reason] += 1
-
-
-def packed(*records: bytes) -> bytes:
-    return b"".join(gzip.compress(record, mtime=0) for record in records)
 
 
 def test_a_page_keeps_what_its_record_says(tmp_path: Path) -> None:
@@ -270,78 +212,6 @@ def test_a_folder_gives_its_pages_the_addresses_they_had(tmp_path: Path) -> None
     assert read.counts == {"broken_line": 1}
     assert extent(str(tmp_path)) == ("pages", 5)
     assert Read(tmp_path, 0, 2).all + Read(tmp_path, 2, 5).all == read.all
-
-
-def test_what_a_folder_holds_beside_pages_is_counted_once_whatever_the_ranges(
-    tmp_path: Path,
-) -> None:
-    for name in ("a.html", "b.html"):
-        (tmp_path / name).write_text("<p>hello</p>")
-    (tmp_path / "gone.html").symlink_to(tmp_path / "nothing")
-    os.mkfifo(tmp_path / "pipe.html")  # would never end
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "crawl.WARC.gz").write_bytes(packed(response("http://a.example/")))
-    (tmp_path / "old" / "pages.jsonl").write_text("{}")
-    (tmp_path / "urls.tsv").write_text("a.html\thttp://a.example/\nno address\n")
-    read = Read(tmp_path)
-    assert [page.url for page in read.pages] == ["http://a.example/", "file:///b.html"]
-    assert read.counts == {"unreadable_file": 1, "archive_in_folder": 2, "broken_line": 1}
-    assert Read(tmp_path, 0, 1).counts + Read(tmp_path, 1, 3).counts == read.counts
-
-
-def test_a_folder_inside_that_cannot_be_listed_is_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a.html").write_text("<p>hello</p>")
-    (tmp_path / "shut").mkdir()
-    real = os.scandir
-
-    def scandir(path: str | Path) -> Any:  # rights do not stop root, who may run the tests
-        if Path(path).name == "shut":
-            raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
-    read = Read(tmp_path)
-    assert (len(read.pages), read.counts) == (1, {"unreadable_folder": 1})
-    with pytest.raises(SourceError, match=r"shut cannot be listed \(Permission denied\)"):
-        Read(tmp_path / "shut")
-
-
-def test_a_file_that_is_no_archive_inside_is_counted(tmp_path: Path) -> None:
-    path = tmp_path / "a.warc.gz"
-    for data in (b"<html>404 not found</html>" * 9, gzip.compress(b"no archive, either")):
-        path.write_bytes(data)
-        assert (Read(path).all, Read(path).counts) == ([], {"broken_record": 1})
-    path.write_bytes(b"some noise in front" + packed(response("http://a.example/0")))
-    assert (len(Read(path).pages), Read(path).counts) == (1, {"broken_record": 1})
-    for nothing in (b"", gzip.compress(b"")):
-        path.write_bytes(nothing)
-        assert (Read(path).all, Read(path).counts) == ([], {})
-
-
-def test_patterns_of_urls_stand_for_what_they_match() -> None:
-    files = fsspec.filesystem("memory")
-    for name in ("2024/b.warc.gz", "2024/a.warc.gz", "2024/c.txt", "odd/[1].warc.gz"):
-        files.pipe(f"/patterns/{name}", b"x")
-    crawl = "memory://patterns"
-    assert find_inputs([f"{crawl}/2024/*.warc.gz", f"{crawl}/2024/[ab].warc.gz"]) == (
-        "memory:///patterns/2024/a.warc.gz",
-        "memory:///patterns/2024/b.warc.gz",
-    )
-    odd = f"{crawl}/odd/[1].warc.gz"  # there is a file of this name
-    assert find_inputs([odd, "http://a.example/?page=1"]) == (odd, "http://a.example/?page=1")
-    with pytest.raises(SourceError, match="nothing matches this pattern"):
-        find_inputs([f"{crawl}/*.jsonl"])
-
-
-def test_sources_behind_urls_are_read_by_fsspec() -> None:
-    files = fsspec.filesystem("memory")
-    files.pipe("/crawl/a.warc.gz", packed(response("http://a.example/0")))
-    files.pipe("/site/x.example/i.html", b"<p>hi</p>")
-    assert [page.url for page in Read("memory://crawl/a.warc.gz").pages] == ["http://a.example/0"]
-    assert [page.url for page in Read("memory://site").pages] == ["http://x.example/i.html"]
-    assert extent("memory://crawl/a.warc.gz").unit == "bytes"
 
 
 def test_sources_without_a_known_ending_are_told_by_their_first_bytes(tmp_path: Path) -> None:

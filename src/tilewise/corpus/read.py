@@ -10,6 +10,7 @@ import gzip
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, cast
 
@@ -27,6 +28,7 @@ __all__ = [
 Kind = Literal["warc", "jsonl", "folder"]
 
 _GZIP: Final = b"\x1f\x8b"
+_BUFFER: Final = 1 << 17
 _ENDINGS: Final[dict[str, Kind]] = {
     ".warc": "warc",
     ".warc.gz": "warc",
@@ -156,11 +158,31 @@ def _opened(path_or_url: str) -> Iterator[BinaryIO]:
     try:
         is_url = is_remote(path_or_url)
         opened = _remote(path_or_url) if is_url else Path(path_or_url).open("rb")  # noqa: SIM115
-        file = opened.__enter__()
+        file: BinaryIO = opened.__enter__()
+        if is_url:  # what fsspec gives may have no ``readline`` with a limit
+            file = BufferedReader(cast(RawIOBase, file), _BUFFER)
     except (OSError, ValueError) as err:
         raise _unreadable(path_or_url, err) from err
     with file:
-        yield cast(BinaryIO, file)
+        yield file if _has_length(file, path_or_url) else BytesIO()
+
+
+def _has_length(file: BinaryIO, name: str) -> bool:
+    """Whether a file has a length and so can be read in parts; one without is empty, or refused.
+
+    Raises:
+        SourceError: it is a stream, as of a web server that knows no ranges.
+    """
+    try:
+        _size(file)
+    except (OSError, ValueError) as err:
+        if file.read(1):
+            raise SourceError(
+                f"{name} can only be read as one stream, as its server tells no length or knows no "
+                "ranges; save it as a file, and give that."
+            ) from err
+        return False
+    return True
 
 
 def _remote(url: str) -> Any:
@@ -206,7 +228,9 @@ def _fsspec() -> Any:
 
 
 def _unreadable(name: str, err: Exception) -> SourceError:
-    told = getattr(err, "strerror", None) or err
+    told: object = getattr(err, "strerror", None) or err
+    if isinstance(err, FileNotFoundError) and str(err) in name:  # as fsspec says it
+        told = err.__cause__ or "there is no such file"
     return SourceError(f"{name} cannot be read ({told}); check the path and its rights.")
 
 
