@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from html import escape
 from importlib.resources import files
@@ -20,7 +20,7 @@ from tilewise.corpus.report_charts import bar, histogram
 from tilewise.corpus.report_samples import ImageRoom, samples, shown
 from tilewise.corpus.stage_files import write_whole
 from tilewise.corpus.stages import FINAL, STAGES
-from tilewise.corpus.stats import TOKENS, Sums
+from tilewise.corpus.stats import MEASURES, TOKENS, Sums
 from tilewise.corpus.thresholds import limits, off
 from tilewise.corpus.version import version
 from tilewise.errors import DataError
@@ -79,41 +79,48 @@ def _page(run: Run, found: Mapping[str, StageSummary]) -> Iterator[str]:
 
 
 def _waterfall(found: Mapping[str, StageSummary]) -> Iterator[str]:
-    yield "<h2>What each filter removed</h2><table class=fall><thead><tr><th>stage"
-    yield "<th>reason<th>documents<th>images<th>tokens<th class=wide>documents left or removed"
+    """What is left after each stage, and between two stages where each filter took from."""
+    yield "<h2>What each filter removed</h2><table class=fall><thead><tr><th>stage<th>reason"
+    yield from (f"<th class=n>{name}<th class=part>" for name in MEASURES)
     yield "</tr></thead><tbody>"
-    most = max((one.counts.taken.documents for one in found.values()), default=0) or 1
+    came = [one.counts.taken.plain() for one in found.values()]
+    most = [max(column) for column in zip(*came, strict=True)]
     for stage, one in found.items():
-        counts = one.counts
+        counts, has_content = one.counts, stage != READ
         if stage == READ:
-            yield _row("in", "", "", counts.taken, most, "kept", has_content=False)
-        for reason, sums in sorted(counts.reasons.items(), key=lambda x: (-x[1].documents, x[0])):
-            yield _row("", stage, reason, sums, most, "gone", has_content=stage != READ)
+            yield _row("in", "", "pages seen", counts.taken, most, has_content=False)
+        left = counts.taken.plain()
+        gone = sorted(counts.reasons.items(), key=lambda x: (-x[1].documents, x[0]))
         if counts.removed.images or counts.removed.tokens:
-            yield _row("", stage, "removed inside kept documents", counts.removed, most, "gone")
-        yield _row("in", stage, "kept", counts.kept, most, "kept", has_content=stage != READ)
+            gone.append(("removed inside kept documents", counts.removed))
+        for reason, sums in gone:
+            left = [one - less for one, less in zip(left, sums.plain(), strict=True)]
+            yield _row("out", stage, reason, sums, most, left, has_content=has_content)
+        yield _row("in", stage, "kept", counts.kept, most, has_content=has_content)
     yield "</tbody></table>"
 
 
 def _row(
     kind: str,
     stage: str,
-    reason: str,
+    name: str,
     sums: Sums,
-    most: int,
-    colour: str,
+    most: Sequence[int],
+    left: Sequence[int] = (0, 0, 0),
     *,
-    has_content: bool = True,
+    has_content: bool,
 ) -> str:
-    numbers = [f"{sums.documents:,}"]
-    numbers += [f"{sums.images:,}", f"{sums.tokens:,}"] if has_content else ["", ""]
-    cells = "".join(f"<td class=n>{number}" for number in numbers)
-    name = reason or "pages seen"
-    title = f"{sums.documents:,} of {most:,}"
-    return (
-        f"<tr class={kind or 'out'}><td>{escape(stage)}<td>{escape(name)}{cells}"
-        f"<td>{bar(sums.documents / most, colour, title)}</tr>"
-    )
+    """A line of the waterfall; ``left`` is what was left, behind which its bars begin."""
+    cells = []
+    for number, of, start in zip(sums.plain(), most, left, strict=True):
+        if cells and not has_content:
+            cells.append("<td><td>")
+            continue
+        title, scale = f"{number:,} of {of:,}", of or 1
+        colour = "kept" if kind == "in" else "gone"
+        drawn = bar(number / scale, colour, title, start / scale)
+        cells.append(f"<td class=n>{number:,}<td class=part>{drawn}")
+    return f"<tr class={kind}><td>{escape(stage)}<td>{escape(name)}{''.join(cells)}</tr>"
 
 
 def _rates(found: Mapping[str, StageSummary]) -> Iterator[str]:

@@ -18,12 +18,13 @@ _LEAST_BARS: Final = 12
 """So that a single value is a bar among empty places, and not a wall."""
 
 
-def bar(share: float, kind: str, title: str) -> str:
-    """A bar of a table, as wide as its share of the greatest."""
-    width = max(0.0, min(1.0, share)) * 100
+def bar(share: float, kind: str, title: str, start: float = 0.0) -> str:
+    """A bar of a table, as wide as its share of the greatest, that begins at another share."""
+    before = max(0.0, min(1.0, start)) * 100
+    width = max(0.0, min(1.0 - before / 100, share)) * 100
     return (
-        f'<div class="bar" title="{escape(title)}">'
-        f'<div class="{kind}" style="width:{width:.2f}%"></div></div>'
+        f'<div class="bar" title="{escape(title)}"><div class="{kind}" '
+        f'style="margin-left:{before:.2f}%;width:{width:.2f}%"></div></div>'
     )
 
 
