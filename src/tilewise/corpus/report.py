@@ -111,7 +111,7 @@ def _row(
     has_content: bool,
 ) -> str:
     """A line of the waterfall; ``left`` is what was left, behind which its bars begin."""
-    cells = []
+    cells: list[str] = []
     for number, of, start in zip(sums.plain(), most, left, strict=True):
         if cells and not has_content:
             cells.append("<td><td>")
