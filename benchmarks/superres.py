@@ -1,7 +1,12 @@
 """Enlarged photos against their truth, and what enlarging is worth to readers of small print.
 
-    python benchmarks/superres.py photos --golden GOLDENS/sdan
+    python benchmarks/superres.py                   # both parts, on what tests/golden has
+    python benchmarks/superres.py photos --golden GOLDENS/sdan [--model FOLDER]
     python benchmarks/superres.py reading --golden GOLDENS/sdan [--pages 8] [--seed 7]
+
+``photos`` enlarges zoom pairs by bicubic and Lanczos interpolation, the shipped networks, further
+ones (``--model``), and Real-ESRGAN, which ``pip install 'tilewise[benchmark]'`` brings with
+scikit-image; on Debian it needs libvulkan1 and libomp5. It takes minutes.
 
 ``reading`` asks the default reader, and Tesseract where it is installed, to read the same pages
 as they are, as ``--upscale auto`` has them, and enlarged whatever they are. What was said is kept
@@ -12,6 +17,7 @@ in ``--kept``, so that a run that was stopped goes on. Thresholds of the policy 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from datetime import date
@@ -24,14 +30,20 @@ from benchmarks.machine import processor
 from benchmarks.superres_parts import photos, reading
 
 ROOT = Path(__file__).resolve().parent
-GOLDEN = ROOT.parent / "tests" / "golden" / "sdan"
+GOLDEN = Path(os.environ.get("TILEWISE_GOLDEN") or ROOT.parent / "tests" / "golden") / "sdan"
 
 
 def main() -> None:
     """Measure the parts that are asked for, print tables and write them down."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", help="photos and reading; default both")
-    parser.add_argument("--golden", type=Path, default=GOLDEN, help="with pairs/ and text/")
+    parser.add_argument(
+        "--golden",
+        type=Path,
+        default=GOLDEN,
+        help="with pairs/ and text/; default sdan in TILEWISE_GOLDEN, else in tests/golden",
+    )
+    parser.add_argument("--model", action="append", default=[], help="network beside the shipped")
     parser.add_argument("--pages", type=int, default=8, help="made for each kind of print")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--arms", default="off,auto,bicubic 2", help="e.g. ours 2, deblur 0.01")
@@ -39,6 +51,8 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=Path(gettempdir()) / "tilewise-said.jsonl")
     parser.add_argument("--out", type=Path, default=ROOT / "results")
     args = parser.parse_args()
+    if not args.golden.is_dir():
+        parser.error(f"{args.golden} is no folder; name one with pairs/ and text/: --golden.")
     makers = {"photos": _photos, "reading": _reading}
     for part in args.parts or makers:
         if part not in makers:
@@ -50,10 +64,26 @@ def main() -> None:
 
 
 def _photos(args: argparse.Namespace) -> str:
-    return (
-        f"# Enlarged photos\n\n{processor()}. Golden pairs; 32 px of the border cut; PSNR in dB "
-        "and SSIM on RGB.\n\n" + "\n".join(photos.table(args.golden / "pairs")) + "\n"
-    )
+    began, machine = time.perf_counter(), processor()
+
+    def told(name: str) -> None:
+        print(f"{time.perf_counter() - began:.0f} s {name}", file=sys.stderr, flush=True)
+
+    try:
+        found = photos.table(args.golden / "pairs", args.model, told)
+    except FileNotFoundError as err:
+        sys.exit(f"{err}.")
+    lines = [
+        "# Enlarged photos",
+        "",
+        f"{machine}. Zoom pairs made from photographs that none of ours learned from; 32 px "
+        "of the border are cut; PSNR in dB and SSIM, on RGB and on luma (Y). «Aligned» is the "
+        "scene as the camera of the input sees it, «real» the frame of a zoomed camera that moved.",
+        *("\n" + note for note in found.notes),
+        "",
+        *found.rows,
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _reading(args: argparse.Namespace) -> str:

@@ -230,6 +230,7 @@ def test_an_exported_graph_names_deform_conv(kind: str, monkeypatch: pytest.Monk
     assert program.graph_signature.user_outputs == (node.name,)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the exporter's own
 @pytest.mark.parametrize("kind", EXPORTS)
 def test_onnx_computes_the_same_at_any_size(kind: str, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -351,21 +350,3 @@ def test_network_on_cuda_matches_the_cpu() -> None:
     wanted = net(x, reference)
     found = net.cuda()(x.cuda(), reference.cuda())
     torch.testing.assert_close(found.image.cpu(), wanted.image, atol=1e-3, rtol=1e-3)
-
-
-@pytest.mark.filterwarnings("ignore")  # the exporter's own
-@pytest.mark.parametrize("has_reference", [True, False])
-def test_network_computes_the_same_in_onnx(tmp_path: Path, *, has_reference: bool) -> None:
-    pytest.importorskip("onnxscript")
-    runtime = pytest.importorskip("onnxruntime")
-    net, x = network().eval(), image(16, 24)
-    inputs = (x, image(16, 24, seed=1)) if has_reference else (x,)
-    path = tmp_path / "sdan.onnx"
-    torch.onnx.export(net, inputs, path, dynamo=True, opset_version=19, verbose=False)
-    session = runtime.InferenceSession(path)
-    names = [given.name for given in session.get_inputs()]
-    found = session.run(None, {n: t.numpy() for n, t in zip(names, inputs, strict=True)})
-    wanted = [t.detach() for t in net(*inputs) if t is not None]
-    assert len(found) == len(wanted)
-    for array, tensor in zip(found, wanted, strict=True):
-        torch.testing.assert_close(torch.from_numpy(array), tensor, atol=1e-4, rtol=1e-4)

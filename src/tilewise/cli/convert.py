@@ -21,10 +21,16 @@ _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 @click.option(
     "--to",
     "kind",
-    type=click.Choice(["safetensors", "pickle"]),
+    type=click.Choice(["safetensors", "pickle", "onnx"]),
     default="safetensors",
     show_default=True,
-    help="Format of the copy.",
+    help="Format of the copy; onnx for networks of tilewise upscale, TARGET is then a file.",
+)
+@click.option(
+    "--reference",
+    "has_reference",
+    is_flag=True,
+    help="With onnx: a graph that takes a reference to align with, as in training.",
 )
 @click.option(
     "--layout",
@@ -53,6 +59,7 @@ def convert(
     source: str,
     target: Path,
     kind: str,
+    has_reference: bool,
     layout: Literal["official", "native"] | None,
     shard_size: str,
     form: Literal["int8", "int4"] | None,
@@ -63,8 +70,18 @@ def convert(
     SOURCE is a name from `tilewise models`, a folder, or a hub id. Weights saved under this
     program's own names get the published ones; config and tokenizer files are copied along.
     InternVL has two layouts; --layout chooses one, and merges adapters that are not yet.
+
+    With --to onnx SOURCE is a network of `tilewise upscale`, x2, x4 or a folder, and TARGET a new
+    file for programs without torch.
     """
     shard_bytes = size_bytes(shard_size)
+    if kind == "onnx":
+        if layout or form:
+            raise ConfigError("--layout and --quantise are for readers; leave them out with onnx.")
+        _to_onnx(source, target, has_reference=has_reference)
+        return
+    if has_reference:
+        raise ConfigError("--reference is for --to onnx; leave one out or add the other.")
 
     from tilewise.models.folders import find
     from tilewise.models.names import renaming_to, weights_to_quantise
@@ -88,6 +105,26 @@ def convert(
         line.clear()
     written = [path.stat().st_size for path in target.iterdir()]
     click.echo(f"{target}: {len(written)} files, {sum(written) / 1e6:,.1f} MB.")
+
+
+def _to_onnx(source: str, target: Path, *, has_reference: bool) -> None:
+    """Write a super-resolution network as one file, and say what it takes and gives."""
+    if target.suffix.lower() != ".onnx":
+        raise ConfigError(f"{target}: the ending is {target.suffix!r}; give the name of a .onnx.")
+    if target.exists():
+        raise ConfigError(f"{target}: there already; choose another name, or remove it.")
+
+    from tilewise.superres.export import export_onnx
+    from tilewise.superres.files import SHIPPED, load
+
+    network = load(source)
+    name = f"sdan-{source}" if source in SHIPPED else Path(source).name
+    outputs = export_onnx(network, target, name=name, has_reference=has_reference)
+    takes = "image, reference" if has_reference else "image"
+    click.echo(
+        f"{target}: {target.stat().st_size / 1e6:,.1f} MB, takes {takes} of any size, gives "
+        f"{', '.join(outputs)}, {network.cfg.scale} times as large."
+    )
 
 
 def size_bytes(text: str, what: str = "shard size") -> int:

@@ -32,9 +32,10 @@ def pad_to_multiple(x: Tensor, side: int) -> Tensor:
     """
     for axis in (-2, -1):
         size = x.shape[axis]
-        missing = -size % side
-        if missing:
-            place = torch.arange(size + missing, device=x.device) % max(1, 2 * size - 2)
+        whole = (size + side - 1) // side * side
+        if torch.onnx.is_in_onnx_export() or whole != size:  # a graph is for all sizes
+            period = torch.full((1,), torch.sym_max(1, 2 * size - 2), device=x.device)
+            place = torch.arange(whole, device=x.device) % period
             x = x.index_select(axis, torch.minimum(place, 2 * size - 2 - place).abs())
     return x
 
