@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +46,7 @@ def test_rules_are_judged_by_labels_and_how_often_they_act(tmp_path: Path) -> No
     assert "75.0% (30.1%-95.4%)" in line
     labels.write_bytes(labels.read_bytes() + b"torn")
     result = run("rules", "eval", made.root, "--json")
-    assert "1 lines of the file are no labels" in result.stderr
+    assert "no labels, left out: 1." in result.stderr
     found = {one["rule"]: one for one in json.loads(result.stdout)}
     assert (found["urls"]["right"], found["urls"]["wrong"]) == (3, 1)
     assert found["text_empty"]["triggers"] == [
@@ -53,15 +54,37 @@ def test_rules_are_judged_by_labels_and_how_often_they_act(tmp_path: Path) -> No
     ]
 
 
-def test_without_labels_or_a_run_it_is_one_line(tmp_path: Path) -> None:
+def test_without_labels_it_is_told_how_often_rules_act(tmp_path: Path) -> None:
     made = make_run(tmp_path / "run")
     result = run("rules", "eval", made.root)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("No labels yet; tilewise corpus review ")
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    assert lines["text_empty"].split()[1:] == ["–", "–", "–", "33.3%", "(6.1%-79.2%)"]
+    (made.root / "review").mkdir()
+    (made.root / "review" / "labels.jsonl").touch()
+    assert run("rules", "eval", made.root).stdout == result.stdout
+
+
+def test_labels_that_are_not_there_or_no_run_is_one_line(tmp_path: Path) -> None:
+    made = make_run(tmp_path / "run")
+    result = run("rules", "eval", made.root, "--labels", tmp_path / "mine.jsonl")
     assert result.exit_code == 1
-    assert "labels.jsonl cannot be read" in result.stderr
+    assert "mine.jsonl cannot be read" in result.stderr
     for words in (("rules", "eval", tmp_path), ("review", tmp_path)):
         result = run(*words)
         assert result.exit_code == 1
         assert "holds no run" in result.stderr
+
+
+def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    made = make_run(tmp_path / "run")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("review", made.root, "--port", port)
+    assert result.exit_code == 1
+    assert f"port {port} of 127.0.0.1 cannot be listened on" in result.stderr
+    assert "give another --port" in result.stderr
 
 
 def test_the_page_is_served_until_it_is_interrupted(tmp_path: Path) -> None:

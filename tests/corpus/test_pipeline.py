@@ -82,6 +82,25 @@ def test_what_is_done_is_not_done_again_and_a_setting_redoes_what_it_changes(
     assert redone["image"].done_before == 0
 
 
+def test_stages_of_other_settings_or_sources_count_as_not_done(tmp_path: Path, crawl: Path) -> None:
+    run, _ = open_run(tmp_path / "run", [str(crawl)], config())
+    run_all(run)
+    other, _ = open_run(run.root, [str(crawl)], config("image.min_side=100"))
+    ends = {state.stage: state.is_ended for state in stage_states(other)}
+    assert [stage for stage, is_ended in ends.items() if is_ended] == list(STAGES[:4])
+    assert any("image: has not ended" in fault for fault in verify(other, lambda *_: None))
+    with pytest.raises(ConfigError, match="needs stage detailed_text, which is not done with"):
+        run_all(other, "final")  # it would say of old documents that they passed new limits
+    report = write_report(other).read_text(encoding="utf-8")
+    assert "<td>dedup<td>kept" in report
+    assert "<td>image<td>kept" not in report
+    run_all(other, "image", "detailed_text", "final")
+    assert not list(verify(other, lambda *_: None))
+    write_crawl(tmp_path / "more", 3, first=50)
+    more, _ = open_run(run.root, [str(crawl), str(tmp_path / "more")], other.cfg)
+    assert not any(state.is_ended for state in stage_states(more))
+
+
 def test_sources_may_be_added_and_none_may_be_missing(tmp_path: Path, crawl: Path) -> None:
     cfg = config("run.shard_pages=13")
     run, _ = open_run(tmp_path / "run", [str(crawl)], cfg)

@@ -117,14 +117,18 @@ def evaluate(run: Path, labels: Path | None, documents: int, seed: int, as_json:
 
     from tilewise.corpus.filter_full import RULES
     from tilewise.corpus.gates import GATES
-    from tilewise.corpus.labels import read_labels
+    from tilewise.corpus.labels import Label, read_labels
     from tilewise.corpus.plan import load_run
     from tilewise.corpus.review import acted, sample
     from tilewise.corpus.rules_eval import evaluate as evaluate_all
     from tilewise.corpus.rules_eval import table, trigger_ratios
 
     opened = load_run(run)
-    given, bad = read_labels(_labels_file(run, labels))
+    file, given, bad = _labels_file(run, labels), list[Label](), 0
+    if labels is not None or file.exists():
+        given, bad = read_labels(file)
+    else:  # how often rules act is known without labels
+        click.echo(f"No labels yet; tilewise corpus review {run} collects them.", err=True)
     drawn = sample(opened, documents, seed, dropped_share=0.0) if documents else []
     names = [*dict.fromkeys(rule.id for found in RULES.values() for rule in found), *GATES]
     found = evaluate_all(given, names, trigger_ratios(acted(opened, drawn)))
@@ -135,7 +139,7 @@ def evaluate(run: Path, labels: Path | None, documents: int, seed: int, as_json:
         for line in table(said):
             click.echo(shown(line))
     if bad:
-        click.echo(f"{bad:,} lines of the file are no labels and were left out.", err=True)
+        click.echo(f"Lines of the file that are no labels, left out: {bad:,}.", err=True)
 
 
 def _labels_file(run: Path, labels: Path | None) -> Path:

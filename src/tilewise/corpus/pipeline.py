@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from tilewise.corpus.final_stage import write_indexes
 from tilewise.corpus.page_watch import has_culprit, note
 from tilewise.corpus.plan import Run
 from tilewise.corpus.read_step import EXTRACT, READ
-from tilewise.corpus.stage_files import StageFolder, Told, write_whole, writing
+from tilewise.corpus.stage_files import StageFolder, Told, key_of, write_whole, writing
 from tilewise.corpus.stages import (
     BEFORE,
     FINAL,
@@ -30,6 +30,7 @@ from tilewise.corpus.stats import MEASURES, Tally, tally_of, total
 from tilewise.corpus.steps import Outcome
 from tilewise.errors import ConfigError, DataError, SourceError
 from tilewise.runners.work import Runner, Work
+from tilewise.settings import plain
 
 try:
     import fcntl as _fcntl
@@ -46,6 +47,14 @@ SUMMARY: Final = "stage.json"
 
 STEPS: Final = "work"
 """Where a stage keeps files of its steps over all shards."""
+
+_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "dedup": ("dedup", "lines"),
+    "image": ("image", "fetch"),
+    "detailed_text": ("detailed_text", "scorers"),
+    FINAL: ("output",),
+}
+"""Parts of the settings of a stage that has not just the one of its name."""
 
 _PLAIN: Final = ("stage", "shards", "done_before", "worker_s", "cpu_s", "global_s", "wall_s")
 
@@ -125,13 +134,32 @@ def build(
 
 
 def read_summary(run: Run, stage: str) -> StageSummary | None:
-    """How a stage ended in the run that finished it, None if none did."""
+    """How a stage ended, None if it did not with these sources and settings of it and before it."""
     try:
         said = json.loads((run.folder(stage) / SUMMARY).read_bytes())
+        if said["key"] != _summary_key(run, stage):
+            return None
         counts = tally_of(said["counts"])
         return StageSummary(counts=counts, **{name: said[name] for name in _PLAIN})
     except (OSError, ValueError, KeyError):
         return None
+
+
+def _summary_key(run: Run, stage: str) -> str:
+    """What a stage's end depends on: the sources, and settings of it and of those before it."""
+    told = run.cfg.told()
+    stages = STAGES[: STAGES.index(stage) + 1]
+    parts = {part: told[part] for one in stages for part in _PARTS.get(one, (one,))}
+    return key_of({"parts": parts, "shards": len(run.shards), "last": plain(run.shards[-1])})
+
+
+def _check_before(run: Run, stage: str) -> None:
+    """A stage takes what the one before has left with these settings, and nothing older."""
+    if read_summary(run, BEFORE[stage]) is None:
+        raise ConfigError(
+            f"stage {stage} needs stage {BEFORE[stage]}, which is not done with these sources and "
+            f"settings; run it first, e.g. with --until {stage}."
+        )
 
 
 def _passes(stages: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -148,6 +176,8 @@ def _run_pass(
 ) -> list[StageSummary]:
     name, began = stages[-1], perf_counter()
     runner = runners(name)
+    if name not in (READ, EXTRACT):  # which read the sources themselves
+        _check_before(run, name)
     for stage in stages:
         with writing(run.folder(stage)):
             (run.folder(stage) / SUMMARY).unlink(missing_ok=True)
@@ -249,7 +279,11 @@ def _summed(
         wall_s=wall_s,
     )
     said = {name: getattr(summary, name) for name in _PLAIN}
-    said |= {"settings_hash": run.settings, "counts": counts.plain()}
+    said |= {
+        "key": _summary_key(run, stage),
+        "settings_hash": run.settings,
+        "counts": counts.plain(),
+    }
     write_whole(run.folder(stage) / SUMMARY, json.dumps(said, indent=1).encode())
     return summary
 

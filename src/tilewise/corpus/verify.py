@@ -80,6 +80,6 @@ def _count_faults(run: Run, stage: str, counts: Tally, before: Tally | None) -> 
         yield str(err)
     summary = read_summary(run, stage)
     if summary is None:
-        yield f"stage {stage}: has not ended; run tilewise corpus build again."
+        yield f"stage {stage}: has not ended with these settings; run tilewise corpus build again."
     elif summary.counts.plain() != counts.plain():
         yield f"stage {stage}: its counts are not the sum of its shards'."
