@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import pytest
 
@@ -25,11 +25,15 @@ def golden_root() -> Path:
     """The folder of all goldens, from ``TILEWISE_GOLDEN`` or ``tests/golden``.
 
     Raises:
-        FileNotFoundError: ``TILEWISE_GOLDEN`` names no folder; skipping would hide the mistake.
+        FileNotFoundError: ``TILEWISE_GOLDEN`` names no folder, or one without any family, such as
+            a family's own; skipping would hide the mistake.
     """
     root = Path(os.environ.get("TILEWISE_GOLDEN") or DEFAULT_ROOT).resolve()
     if not root.is_dir():
         raise FileNotFoundError(f"TILEWISE_GOLDEN is {root}, which is no folder; name one or unset")
+    if not any((root / family).is_dir() for family in get_args(Family)):
+        names = ", ".join(get_args(Family))
+        raise FileNotFoundError(f"TILEWISE_GOLDEN is {root}, which holds none of {names}; name one")
     return root
 
 

@@ -11,6 +11,7 @@ from tests.goldens import MODEL_FILES, family_folder, golden_file, model_folders
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "internvl").mkdir()
     monkeypatch.setenv("TILEWISE_GOLDEN", str(tmp_path))
     return tmp_path
 
@@ -37,4 +38,10 @@ def test_an_absent_file_skips_its_test(root: Path) -> None:
 def test_a_root_that_is_no_folder_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TILEWISE_GOLDEN", str(root / "mistyped"))
     with pytest.raises(FileNotFoundError, match="mistyped"):
+        family_folder("internvl")
+
+
+def test_a_root_without_any_family_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TILEWISE_GOLDEN", str(root / "internvl"))
+    with pytest.raises(FileNotFoundError, match="holds none of ixc2-4khd, internvl"):
         family_folder("internvl")

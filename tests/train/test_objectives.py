@@ -23,6 +23,7 @@ from tilewise.train.objectives import Reduction, loss_weights, packed_loss
 from tilewise.weights.keymap import publish
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("reduction", ["token", "sample", "square"])
 def test_weights_of_positions_are_those_of_the_original(
     reduction: Reduction, golden: GoldenFile
@@ -40,6 +41,7 @@ def test_a_sample_without_labels_weighs_nothing() -> None:
     assert loss_weights([[IGNORE, IGNORE], []], "sample") == [[0, 0], []]
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("is_checkpointed", [False, True])
 @pytest.mark.parametrize("folder", ixc2.golden_folders(), ids=lambda f: f.name)
 def test_ixc2_loses_and_learns_as_the_original(folder: Path, is_checkpointed: bool) -> None:
@@ -75,6 +77,7 @@ def _gradients(folder: Path) -> dict[str, Tensor]:
     return {longer.get(name, name): value.flatten() for name, value in found.items()}
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize(("folder", "truth"), internvl.golden_pairs(), ids=str)
 def test_internvl_loses_as_the_original(folder: Path, truth: Path) -> None:
     expected = internvl.expected(truth)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tests.goldens import family_folder, model_folders
 from tilewise.models.internvl.config import NATIVE, InternVLConfig, read_config
+from tilewise.models.internvl.keys import name_form, rules
 from tilewise.models.internvl.model import InternVLReader, load_internvl
 from tilewise.models.internvl.network import InternVL
 from tilewise.models.internvl.prompt import random_tokens
@@ -25,6 +26,8 @@ from tilewise.nn.vit import ViTConfig
 from tilewise.records import Page, Tiles
 from tilewise.text.templates import TEMPLATES
 from tilewise.text.tokenizer import ByteTokenizer
+from tilewise.weights.files import TensorFiles
+from tilewise.weights.files import read_config as read_file
 
 VOCABULARY: Final = 300
 SMALL: Final = InternVLConfig(
@@ -95,7 +98,7 @@ def golden_pairs() -> list[tuple[Path, Path]]:
     """Folders with a model, each with the folder of what it should give.
 
     A folder in the library's own form has no expected values: they are those of the published
-    model of the same sizes.
+    model with the same weights.
     """
     expecting = model_folders("internvl")
     pairs = [(folder, folder) for folder in expecting]
@@ -103,13 +106,19 @@ def golden_pairs() -> list[tuple[Path, Path]]:
     for config in sorted(root.rglob("config.json")) if root else []:
         folder = config.parent
         if folder not in expecting and json.loads(config.read_text())["model_type"] == NATIVE:
-            pairs += [(folder, other) for other in expecting if _sizes(other) == _sizes(folder)]
+            own = _class_token(folder)
+            pairs += [
+                (folder, other) for other in expecting if torch.equal(_class_token(other), own)
+            ]
     return pairs
 
 
-def _sizes(folder: Path) -> tuple[ViTConfig, DecoderConfig]:
-    cfg = read_config(json.loads((folder / "config.json").read_text()))
-    return cfg.vision, cfg.decoder
+def _class_token(folder: Path) -> Tensor:
+    """A vector that tells models apart, whichever form their files have."""
+    files, cfg = TensorFiles(folder), read_config(read_file(folder))
+    table = rules(cfg, name_form(files.infos, folder))
+    (name,) = [rule.theirs[0] for rule in table if rule.ours == "vit.cls"]
+    return files.read(name).flatten()
 
 
 @cache

@@ -219,6 +219,10 @@ def test_a_published_model_goes_there_and_back(folder: Path, tmp_path: Path) -> 
     there, back = (
         ("native", "official") if folder in golden_folders(OFFICIAL) else ("official", "native")
     )
+    if read_config(read_file(folder)).is_transposed:  # the library has no such form
+        there = "official"
+        with pytest.raises(ConfigError, match="has version 2 of the merge alone"):
+            renaming_to(folder, "native")
     run(folder, tmp_path / "there", "--layout", there)
     run(tmp_path / "there", tmp_path / "back", "--layout", back)
     check_equal(folder, tmp_path / "back")
