@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from tests.conftest import CHROMIUM_NAMES
 from tests.corpus.reviewing import HOSTILE, SHOWN, make_review, make_run, served
 from tilewise.corpus.labels import Label, latest, read_labels
 from tilewise.corpus.plan import Run
+from tilewise.records import Block
 from tilewise.shards.documents import image_name
 
 pytestmark = pytest.mark.chromium
@@ -117,6 +119,45 @@ def test_images_are_shown_and_keys_lead_through_the_documents(page: Page) -> Non
         page.keyboard.press(key)
         current = page.locator("nav button").nth(place)
         expect(current).to_have_attribute("aria-current", "true")
+
+
+def test_labels_are_given_by_keyboard_without_losing_the_place(page: Page, run: Run) -> None:
+    opened(page, "The mill")
+    page.locator("summary").click()
+    wrong = page.locator('[data-block="2"] .edit').get_by_role("button", name="was wrong")
+    wrong.focus()
+    page.keyboard.press("Enter")
+    expect(wrong).to_have_attribute("aria-pressed", "true")
+    expect(wrong).to_be_focused()
+    expect(page.locator("details")).to_have_attribute("open", "")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Space")
+    right = page.locator('[data-block="2"] .edit').get_by_role("button", name="was right")
+    expect(right).to_have_attribute("aria-pressed", "true")
+    assert [one.is_right for one in stored(run)] == [True]
+
+
+def test_the_list_follows_the_keys_through_many_documents(browser_page: Page, run: Run) -> None:
+    review = make_review(run)
+    (long,) = [one for one in review.documents if one.document.title == "The mill"]
+    texts = tuple(Block(kind="text", text=f"{'word ' * 40_000}{n}") for n in range(3))
+    many = [
+        replace(one, document=replace(one.document, id=f"{n:032x}", title=f"Number {n}"))
+        for n, one in enumerate([long] * 120)
+    ]
+    many[60] = replace(many[60], document=replace(many[60].document, blocks=texts))
+    with served(replace(review, documents=tuple(many))) as address:
+        browser_page.goto(address)
+        expect(browser_page.locator("main h2")).to_have_text("Number 0")
+        for _ in range(60):
+            browser_page.keyboard.press("j")
+        expect(browser_page.locator("main h2")).to_have_text("Number 60")
+        expect(browser_page.locator("nav button").nth(60)).to_be_in_viewport()
+        expect(browser_page.locator("nav button").nth(0)).not_to_be_in_viewport()
+        size = "[document.documentElement.scrollWidth, innerWidth]"
+        wide, room = browser_page.evaluate(size)
+        assert wide <= room
+        browser_page.goto("about:blank")
 
 
 def test_unchanged_blocks_can_be_left_out(page: Page) -> None:

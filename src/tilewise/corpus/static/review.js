@@ -2,7 +2,7 @@
 // Everything that comes from documents is set as text, never as markup.
 
 const ALL_RULES = "*";
-const state = { samples: [], place: -1, shown: null, asked: 0 };
+const state = { samples: [], place: -1, shown: null, drawn: null, asked: 0 };
 const byId = (id) => document.getElementById(id);
 
 function el(tag, attributes = {}, ...children) {
@@ -56,6 +56,7 @@ async function open(place) {
   state.place = place;
   const turn = ++state.asked;
   listSamples();
+  byId("samples").children[place].scrollIntoView({ block: "nearest" });
   try {
     const found = await ask(`/api/documents/${encodeURIComponent(state.samples[place].id)}`);
     if (turn !== state.asked) return; // another was chosen meanwhile
@@ -170,6 +171,11 @@ function drawScores(scores) {
 
 function draw() {
   const shown = state.shown;
+  const main = byId("document");
+  // a label draws the document anew: who works by keyboard stays where they were
+  const controls = () => [...main.querySelectorAll("button, select, summary")];
+  const focused = controls().indexOf(document.activeElement);
+  const isOpen = state.drawn === shown.id && main.querySelector("details")?.open;
   const spared = labelled(ALL_RULES, null, false);
   const parts = [
     el("h2", {}, shown.title || shown.url),
@@ -188,7 +194,10 @@ function draw() {
       rule: ALL_RULES, block: null, fired: false, is_right: true, rules_fired: shown.rules_fired,
     }),
   }, "Nothing else should have gone")));
-  byId("document").replaceChildren(...parts.filter((part) => part !== null));
+  main.replaceChildren(...parts.filter((part) => part !== null));
+  main.querySelector("details").open = Boolean(isOpen);
+  if (state.drawn === shown.id) controls()[focused]?.focus({ preventScroll: true });
+  state.drawn = shown.id;
 }
 
 byId("changed").onchange = () => state.shown && draw();
