@@ -71,7 +71,10 @@ def test_sizes_that_are_none_are_named(text: str) -> None:
         size_bytes(text)
 
 
-def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_its_like_leave_nothing(
+    tmp_path: Path, kind: signal.Signals, status: int
+) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / CONFIG).write_text("{}")
@@ -85,10 +88,10 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     ) as process:
         assert process.stderr is not None
         first = process.stderr.read(3)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(kind)
         _, err = process.communicate(timeout=60)
     assert first == b"MiB"
-    assert process.returncode == 130, err
+    assert process.returncode == status, err
     assert b"Traceback" not in err
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 

@@ -125,10 +125,30 @@ def test_what_is_there_is_not_overwritten(source: Path, tmp_path: Path) -> None:
             target.symlink_to(tmp_path / "nowhere")
         with pytest.raises(ConfigError, match="exists already; give a folder that is not there"):
             convert(source, target)
-    (tmp_path / ".a.part").mkdir()
-    with pytest.raises(ConfigError, match=r"\.a\.part: is there from another conversion"):
+    (tmp_path / ".a.part" / "mine").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"\.a\.part: holds folders, which no conversion leaves"):
         convert(source, tmp_path / "a")
-    assert (tmp_path / ".a.part").is_dir()
+    assert (tmp_path / ".a.part" / "mine").is_dir()
+
+
+def test_what_a_killed_conversion_left_is_taken_over(source: Path, tmp_path: Path) -> None:
+    part = tmp_path / ".a.part"
+    part.mkdir()
+    for name in (WEIGHTS, "other.safetensors"):
+        (part / name).write_bytes(b"half")
+    convert(source, tmp_path / "a")
+    check_equal(source, tmp_path / "a")
+    assert not part.exists()
+    assert not (tmp_path / "a" / "other.safetensors").exists()
+
+
+def test_two_conversions_do_not_write_to_one_folder(source: Path, tmp_path: Path) -> None:
+    def second(*_: object) -> None:
+        with pytest.raises(ConfigError, match="another conversion is writing it; wait for it"):
+            convert(source, tmp_path / "a")
+
+    convert(source, tmp_path / "a", progress=second)
+    check_equal(source, tmp_path / "a")
 
 
 def test_places_that_cannot_be_are_named(source: Path, tmp_path: Path) -> None:

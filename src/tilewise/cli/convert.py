@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import click
 
@@ -12,6 +17,9 @@ from tilewise.cli.progress import ProgressLine
 from tilewise.errors import ConfigError
 
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_ENDS: Final = ("SIGTERM", "SIGHUP")
+"""Signals, not known to every system, that end a program whose terminal or service ends."""
+
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 
 
@@ -91,16 +99,17 @@ def convert(
     try:
         folder = find(source, line)
         renaming = renaming_to(folder, layout, is_quantised=form is not None)
-        convert_folder(
-            folder,
-            target,
-            kind=cast(Literal["safetensors", "pickle"], kind),
-            shard_bytes=shard_bytes,
-            renaming=renaming,
-            form=form,
-            quantised=weights_to_quantise(folder, layout) if form else (),
-            progress=line,
-        )
+        with _cleaned_up():
+            convert_folder(
+                folder,
+                target,
+                kind=cast(Literal["safetensors", "pickle"], kind),
+                shard_bytes=shard_bytes,
+                renaming=renaming,
+                form=form,
+                quantised=weights_to_quantise(folder, layout) if form else (),
+                progress=line,
+            )
     finally:
         line.clear()
     written = [path.stat().st_size for path in target.iterdir()]
@@ -125,6 +134,24 @@ def _to_onnx(source: str, target: Path, *, has_reference: bool) -> None:
         f"{target}: {target.stat().st_size / 1e6:,.1f} MB, takes {takes} of any size, gives "
         f"{', '.join(outputs)}, {network.cfg.scale} times as large."
     )
+
+
+@contextmanager
+def _cleaned_up() -> Iterator[None]:
+    """While it lasts, signals that end a program raise, so that what was begun is taken away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may ask for signals
+        return
+
+    def leave(number: int, frame: Any) -> None:
+        sys.exit(128 + number)  # as shells have it
+
+    before = {n: signal.signal(n, leave) for name in _ENDS if (n := getattr(signal, name, None))}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def size_bytes(text: str, what: str = "shard size") -> int:

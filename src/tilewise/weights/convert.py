@@ -1,15 +1,18 @@
 """Copies a model's folder with its tensors in another format, in shards of a chosen size.
 
 One tensor at a time is in memory for safetensors, one shard for pickles. The copy is made under
-another name beside its place and renamed at the end, so that it is there whole or not at all.
+another name beside its place and renamed at the end, so that it is there whole or not at all. What
+a conversion that was killed left under that name the next one takes over.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
@@ -23,6 +26,9 @@ from tilewise.weights.formats import DTYPES
 from tilewise.weights.names import listed
 from tilewise.weights.quantised import SCHEMES, Form, checked_split, form_of, part_names, pattern
 from tilewise.weights.renaming import Item, Renaming, as_they_are, renamed
+
+if os.name == "posix":
+    import fcntl
 
 Report = Callable[[str, int, int], None]
 """Called with (stage, done, total) while tensors are written; done and total are MiB."""
@@ -58,7 +64,8 @@ def convert(
         progress: told of the MiB written.
 
     Raises:
-        ConfigError: ``target`` exists, cannot be written, or the disk is too small.
+        ConfigError: ``target`` exists, cannot be written or is being written, or the disk is too
+            small.
         WeightsError: ``source`` has no weights, or damaged ones.
     """
     if shard_bytes < 1:
@@ -77,22 +84,45 @@ def convert(
         )
     part = target.resolve().with_name(f".{target.name}.part")
     try:
-        part.mkdir()
-        _copy_others(source, part)
-        for name, text in (renaming.texts if renaming else {}).items():
-            (part / name).write_text(text, encoding="utf-8")
-        _write_shards(part, shards, kind, _counter(files.size_bytes, progress))
-        part.rename(target.resolve())
-    except FileExistsError as err:
-        raise ConfigError(
-            f"{part}: is there from another conversion that runs or was killed; remove it."
-        ) from err
+        with _new_folder(part, target):
+            _copy_others(source, part)
+            for name, text in (renaming.texts if renaming else {}).items():
+                (part / name).write_text(text, encoding="utf-8")
+            _write_shards(part, shards, kind, _counter(files.size_bytes, progress))
+            part.rename(target.resolve())
     except OSError as err:
-        shutil.rmtree(part, ignore_errors=True)
         raise ConfigError(f"{target}: cannot be written ({err.strerror or err}).") from err
-    except BaseException:  # Ctrl-C too leaves nothing behind
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+
+
+@contextmanager
+def _new_folder(part: Path, target: Path) -> Iterator[None]:
+    """An empty folder that no other conversion writes to; after an error it is gone."""
+    part.mkdir(exist_ok=True)
+    held = os.open(part, os.O_RDONLY) if os.name == "posix" else None
+    try:
+        if held is not None:
+            _lock(held, target)
+        if any(path.is_dir() for path in part.iterdir()):
+            raise ConfigError(f"{part}: holds folders, which no conversion leaves; remove it.")
+        try:
+            for path in part.iterdir():
+                path.unlink()
+            yield
+        except BaseException:  # Ctrl-C too leaves nothing behind
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+def _lock(held: int, target: Path) -> None:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as err:
+        raise ConfigError(
+            f"{target}: another conversion is writing it; wait for it, or choose another folder."
+        ) from err
 
 
 def _check_target(source: Path, target: Path) -> None:
