@@ -193,6 +193,17 @@ def test_requests_of_other_sites_and_names_are_refused(address: str, run: Run) -
     assert not (run.root / "review").exists()
 
 
+def test_labels_that_cannot_be_read_or_written_are_told(address: str, run: Run) -> None:
+    (run.root / "review" / "labels.jsonl").mkdir(parents=True)
+    status, body, headers = ask(f"{address}/api/samples")
+    assert (status, headers["Content-Type"].partition(";")[0]) == (500, "application/json")
+    assert "labels.jsonl cannot be read" in json.loads(body)["error"]
+    given = {"document": documents()[0].id, "rule": "urls", "fired": False, "is_right": True}
+    status, body, _ = ask(f"{address}/api/labels", given)
+    assert status == 507
+    assert "labels.jsonl cannot be written" in json.loads(body)["error"]
+
+
 def test_only_pictures_of_the_drawn_documents_are_sent(address: str, run: Run) -> None:
     status, body, headers = ask(f"{address}/images/{image_name(SHOWN)}")
     assert (status, headers["Content-Type"]) == (200, "image/png")

@@ -141,6 +141,8 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             answer = await handler(request)
         except web.HTTPException as err:
             answer = web.Response(status=err.status, text=err.reason)
+        except DataError as err:  # of the labels' file, or of the run's
+            answer = _json({"error": str(err)}, 500)
     answer.headers.update(HEADERS)
     return answer
 
