@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from tests.models.internvl.published import official_config, random_tensors
 from tests.sources.video_making import video
@@ -155,26 +157,115 @@ def test_pictures_are_drawn(model: Path, page: Path, tmp_path: Path) -> None:
             assert picture.width > 50
 
 
-def test_a_strip_of_30000_lines_is_read(model: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (1, 30_000), "white").save(tmp_path / "strip.png")
-    said = json.loads(ask(model, tmp_path / "strip.png", "What?", "--json").stdout)
-    assert said["pages"][0]["grid"] == [1, 12]
+@pytest.mark.parametrize(
+    ("size", "grid"), [((20, 6000), [1, 12]), ((6000, 20), [12, 1]), ((1, 1), [1, 1])]
+)
+def test_long_and_tiny_pages_are_read(
+    model: Path, tmp_path: Path, size: tuple[int, int], grid: list[int]
+) -> None:
+    Image.new("RGB", size, "white").save(tmp_path / "page.png")
+    said = json.loads(ask(model, tmp_path / "page.png", "What?", "--json").stdout)
+    assert said["pages"][0]["grid"] == grid
+
+
+@pytest.mark.parametrize("command", ["ask", "show"])
+@pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1)])
+def test_a_line_of_pixels_is_one_clear_sentence(
+    model: Path, tmp_path: Path, command: str, size: tuple[int, int]
+) -> None:
+    path, out = tmp_path / "line.png", tmp_path / "tiles.png"
+    Image.new("RGB", size, "white").save(path)
+    more: tuple[object, ...] = ("What?",) if command == "ask" else ("-o", out, "--no-estimate")
+    result = run(command, model, path, *more)
+    assert result.exit_code == 1
+    assert f"a page is {size[0]} x {size[1]} in size" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert not out.exists()
+
+
+def test_no_name_is_not_the_default_s_name(page: Path) -> None:
+    result = CliRunner().invoke(main, ["ask", "--model", "", str(page), "What?"])
+    assert result.exit_code == 1
+    assert "model '' is unknown" in result.stderr
+
+
+def test_pictures_of_a_chat_are_numbered(model: Path, page: Path, tmp_path: Path) -> None:
+    words = (page, "one?", "--chat", "--draw", tmp_path / "out.png")
+    result = ask(model, *words, stdin="and <img>?\ntwo?\n")
+    assert result.exit_code == 1  # the second question could not be put
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out-1.png", "out-3.png"]
+
+
+def test_boxes_that_an_answer_says_come_in_pixels_and_are_drawn(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Image.new("RGB", (800, 500), "white")
+    picture.paste((0, 0, 200), (200, 100, 400, 300))
+    picture.save(tmp_path / "page.png")
+    _says(monkeypatch, "<ref>a stamp</ref><box>[[250, 200, 500, 600]]</box>")
+    words = (tmp_path / "page.png", "Where?", "--json", "--draw", tmp_path / "out.png")
+    result = run("ask", model, *words)
+    assert result.exit_code == 0, result.output
+    (box,) = json.loads(result.stdout)["boxes"]
+    assert (box["page"], box["text"]) == (1, "a stamp")
+    assert box["box"] == pytest.approx([200, 100, 400, 300])
+    with Image.open(tmp_path / "out.png") as drawn:
+        marked = drawn.convert("RGB")
+    scale = marked.width / 800
+    inside, edge, outside = (
+        marked.getpixel((round(x * scale), round(200 * scale))) for x in (300, 200, 700)
+    )
+    assert inside == (0, 0, 200)
+    assert edge not in (inside, (255, 255, 255))
+    assert outside not in (inside, edge)
+
+
+def _says(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    """Readers that are loaded say this, whatever they are asked."""
+
+    def scripted(*args: Any, **kwargs: Any) -> Any:
+        reader: Any = load(*args, **kwargs)
+        (stop,) = reader.stop_ids()
+        left = [*reader.tokenizer.encode(answer, bos=False), stop]
+        prefill, decode = reader.prefill, reader.decode
+
+        def only(logits: Tensor) -> Tensor:
+            forced = torch.full_like(logits, -30.0)
+            forced[:, left.pop(0)] = 30.0
+            return forced
+
+        def prefilled(*args: Any) -> tuple[Tensor, Any]:
+            logits, cache = prefill(*args)
+            return only(logits), cache
+
+        monkeypatch.setattr(reader, "prefill", prefilled)
+        monkeypatch.setattr(reader, "decode", lambda ids, cache: only(decode(ids, cache)))
+        return reader
+
+    monkeypatch.setattr("tilewise.models.load.load", scripted)
 
 
 @pytest.mark.parametrize("name", ["InternLM2ForCausalLM", "Phi3ForCausalLM"])
 def test_the_language_model_alone_is_quantised_and_answers(
-    name: str, page: Path, tmp_path: Path
+    name: str, page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torchao")
     model, target = written(tmp_path / "whole", name), tmp_path / "int8"
     made = CliRunner().invoke(main, ["convert", str(model), str(target), "--quantise", "int8"])
     assert made.exit_code == 0, made.output
-    kept = load_file(target / "model.safetensors")
-    small = {name for name, value in kept.items() if str(value.dtype) == "torch.int8"}
+    stored = load_file(target / "model.safetensors")
+    small = {name for name, value in stored.items() if str(value.dtype) == "torch.int8"}
     assert small
     assert all(name.startswith("language_model.") for name in small)
     result = ask(target, page, "What?")
     assert result.exit_code == 0, result.output
+    monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
+    words = ["ask", str(page), "What?", "--model", str(target), "--max-new-tokens", "4"]
+    for _ in range(2):  # what the vision side gave is kept, then taken
+        kept = CliRunner().invoke(main, words)
+        assert (kept.exit_code, kept.stdout) == (0, result.stdout)
+    assert any(path.is_file() for path in (tmp_path / "cache").rglob("*"))
     whole, rounded = load(model), load(target)
     tiles = whole.tiles(Page(pixels=np.asarray(Image.open(page)), name="page"), 2)
     prompt = whole.prompt([Turn(role="user", text="What?")], [tiles])
@@ -211,14 +302,24 @@ def _without_special_tokens(folder: Path) -> None:
     train(folder)
 
 
+def _without_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.model").unlink()
+
+
 def _cut_short(folder: Path) -> None:
     (folder / "tokenizer.model").write_bytes(b"cut short")
+
+
+def _cut_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-77])
 
 
 SMALLER = {"force_image_size": 28, "image_size": 28}
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "family": (_config(lambda c: c.update(model_type="llava")), "model_type is 'llava'; known are"),
     "weights": (_of_another_family, "its tensors are not those of an InternVL"),
+    "cut weights": (_cut_weights, "model.safetensors: is damaged or cut short"),
     "shards": (_without_shards, "2 of 2 shards are missing: model-00001-of-00002.safetensors"),
     "tile": (_config(lambda c: c.update(force_image_size=448)), "force_image_size is 448; "),
     "positions": (
@@ -229,6 +330,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "template": (_config(lambda c: c.update(template="vicuna")), "template is 'vicuna'; "),
     "special tokens": (_without_special_tokens, "its tokenizer does not know <|im_start|>, "),
+    "no tokenizer": (_without_tokenizer, "tokenizer.model: the file is missing, and so are "),
     "tokenizer": (_cut_short, "tokenizer.model: is no SentencePiece model, or damaged"),
     "dtype": (_config(lambda c: c.update(torch_dtype="bfloat16")), "contradict each other"),
 }
@@ -263,14 +365,38 @@ def test_a_question_that_cannot_be_put_is_one_clear_sentence(
     assert said in result.stderr
 
 
-def test_a_video_is_asked_frame_by_frame_and_an_empty_one_is_an_error(
-    model: Path, tmp_path: Path
-) -> None:
+def test_a_video_is_asked_frame_by_frame(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     path.write_bytes(video())
     said = json.loads(ask(model, path, "What?", "--frames", 3, "--json").stdout)
     assert [one["grid"] for one in said["pages"]] == [[1, 1]] * 3
-    path.write_bytes(video(frames=0))
-    result = ask(model, path, "What?")
+
+
+def _frameless() -> bytes:
+    """A video whose frames were all left out; header and stream are there."""
+    data = video("avi", "mjpeg", 3)
+    return data[: data.index(b"movi") + 4]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (bytes, "is an empty file"),
+        (_frameless, "holds a video without frames"),
+        (lambda: video()[:300], "the video is damaged or cut short"),
+        (lambda: b"no video but text\n" * 30, "is plain text; this version reads"),
+        (lambda: b"\0" * 999, "this version reads"),
+    ],
+    ids=["empty", "without frames", "cut", "text", "zeros"],
+)
+def test_a_video_without_pictures_is_one_clear_sentence(
+    model: Path, tmp_path: Path, data: Callable[[], bytes], said: str
+) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(data())
+    result = ask(model, path, "What?", "--draw", tmp_path / "out.png")
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: ")
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert [left.name for left in tmp_path.iterdir()] == ["video.mp4"]

@@ -154,6 +154,16 @@ def test_models_says_which_releases_are_here(models: Path, monkeypatch: pytest.M
     assert here["OpenGVLab/InternVL2-4B"] == "no"
 
 
+def test_a_copy_in_the_user_s_folder_is_here_if_it_is_of_the_family(models: Path) -> None:
+    for name, kind in (("InternVL2-1B", "internvl"), ("InternVL2-2B", "tiny")):
+        (models / name).mkdir()
+        (models / name / "config.json").write_text(json.dumps({"model_type": kind}))
+    lines = [line.split() for line in run("models").stdout.splitlines() if "MIT" in line]
+    here = {words[0]: words[-1] for words in lines}
+    assert here["OpenGVLab/InternVL2-1B"] == "yes"
+    assert here["OpenGVLab/InternVL2-2B"] == "no"
+
+
 def test_version_and_help(models: Path) -> None:
     assert run("--version").stdout.startswith("tilewise, version ")
     listed = run("--help").stdout

@@ -25,6 +25,7 @@ from tilewise.text.tokenizer import (
     SENTENCEPIECE,
     ByteTokenizer,
     Tokenizer,
+    check_covers,
     check_tokens,
     load_tokenizer,
 )
@@ -138,6 +139,21 @@ def test_a_random_model_without_tokenizer_has_bytes_and_a_warning(
 def test_a_real_model_without_tokenizer_names_the_file(tmp_path: Path, size: int) -> None:
     with pytest.raises(WeightsError, match=r"tokenizer\.model: the file is missing"):
         load_tokenizer(tmp_path, size)
+
+
+@pytest.mark.parametrize("beside", [CONFIG, "added_tokens.json", "special_tokens_map.json"])
+def test_what_lies_beside_a_tokenizer_tells_that_it_is_missing(tmp_path: Path, beside: str) -> None:
+    (tmp_path / beside).write_text("{}")
+    with pytest.raises(WeightsError, match=r"tokenizer\.model: the file is missing"):
+        load_tokenizer(tmp_path, 512)
+
+
+def test_a_tokenizer_of_a_smaller_model_is_told() -> None:
+    folder = Path("model")
+    check_covers(ByteTokenizer(151_655), 151_936, folder)  # the rest is padding
+    check_covers(ByteTokenizer(300), 720, folder)  # of a random model
+    with pytest.raises(WeightsError, match=r"has only 92553 ids and the model has 151655; put"):
+        check_covers(ByteTokenizer(92_553), 151_655, folder)
 
 
 @pytest.mark.parametrize("data", [b"", b"no model", b"\x0a\xff\xff"])

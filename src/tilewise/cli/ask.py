@@ -141,7 +141,7 @@ def _ask_opened(
     talks = converse(
         None if settings.no_pages else opened,
         load(
-            settings.model or DEFAULT,
+            DEFAULT if settings.model is None else settings.model,
             dtype=settings.dtype,
             device=settings.device,
             progress=progress,
@@ -164,7 +164,8 @@ def _ask_opened(
     assert question is not None  # _split sees to it
     for index, talk in enumerate(talks):
         asking.tell(talk)
-        asking.answer(talk, question, index, count)
+        label = _page_label(talk) if count > 1 else ""
+        asking.answer(talk, question, _picture(settings, index, count), label)
 
 
 def _asking(settings: AskOptions) -> Asking:
@@ -173,7 +174,7 @@ def _asking(settings: AskOptions) -> Asking:
     from tilewise.models.folders import DEFAULT
 
     return Asking(
-        model=settings.model or DEFAULT,
+        model=DEFAULT if settings.model is None else settings.model,
         dtype=settings.dtype,
         device=settings.device,
         max_tiles=settings.max_tiles,
@@ -205,9 +206,10 @@ class _Asking:
         self.progress.clear()
         tell(talk, self.settings.upscale)
 
-    def answer(self, talk: Conversation, question: str, index: int = 0, count: int = 1) -> None:
-        """Ask once and print the stream or a JSON object; then draw. ``index`` of ``count``."""
-        label = _page_label(talk) if count > 1 else ""
+    def answer(
+        self, talk: Conversation, question: str, picture: Path | None, label: str = ""
+    ) -> None:
+        """Ask once and print the stream or a JSON object; then draw, if a picture is wanted."""
         answer: Answer | None = None
         for event in talk.ask(question, self.limits, self.progress, self.sampling):
             if isinstance(event, Answer):
@@ -228,16 +230,20 @@ class _Asking:
                 "or ask for less.",
                 err=True,
             )
-        if self.settings.draw is not None:
-            _draw(talk, answer, numbered(self.settings.draw, index, count))
+        if picture is not None:
+            _draw(talk, answer, picture)
 
 
 def _chat(asking: _Asking, talk: Conversation, question: str | None) -> None:
-    """Answer line by line until the input ends; a question that fails does not end it."""
+    """Answer line by line until the input ends; a question that fails does not end it.
+
+    Pictures are numbered by the questions, as their number is not known before.
+    """
     failed = 0
-    for line in _questions(question):
+    for index, line in enumerate(_questions(question)):
+        picture = _picture(asking.settings, index)
         try:
-            _answer_in_chat(asking, talk, line)
+            _answer_in_chat(asking, talk, line, picture)
         except PromptError as err:
             failed += 1
             asking.progress.clear()
@@ -246,16 +252,18 @@ def _chat(asking: _Asking, talk: Conversation, question: str | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _answer_in_chat(asking: _Asking, talk: Conversation, question: str) -> None:
+def _answer_in_chat(
+    asking: _Asking, talk: Conversation, question: str, picture: Path | None
+) -> None:
     """Answer; where earlier turns leave no room, drop them, say so, and answer."""
     try:
-        asking.answer(talk, question)
+        asking.answer(talk, question, picture)
     except PromptError:
         if not talk.turns or not talk.fits_alone(question):
             raise
         talk.forget()
         click.echo("The conversation is full; it starts anew on the same pages.", err=True)
-        asking.answer(talk, question)
+        asking.answer(talk, question, picture)
 
 
 def _questions(first: str | None) -> Iterator[str]:
@@ -271,6 +279,11 @@ def _questions(first: str | None) -> Iterator[str]:
             return
         if line.strip():
             yield line.strip()
+
+
+def _picture(settings: AskOptions, index: int, count: int | None = None) -> Path | None:
+    """Where answer ``index`` of ``count``, None for not known, is to be drawn, if anywhere."""
+    return None if settings.draw is None else numbered(settings.draw, index, count)
 
 
 def _draw(talk: Conversation, answer: Answer, path: Path) -> None:

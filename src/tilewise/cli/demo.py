@@ -35,7 +35,7 @@ def demo(model: str | None, max_tiles: int | None, threads: int | None) -> None:
     use_threads(threads)
     began = perf_counter()
     pages = questions(demo_folder())
-    reader = load(model or DEFAULT)
+    reader = load(DEFAULT if model is None else model)
     right = asked = 0
     for entry in pages:
         try:

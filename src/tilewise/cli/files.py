@@ -64,8 +64,11 @@ def write_whole(path: Path, data: bytes) -> None:
         raise ConfigError(f"{path}: cannot be written ({err.strerror}); choose another.") from err
 
 
-def numbered(path: Path, index: int, count: int) -> Path:
-    """``tiles.png`` for the only picture, ``tiles-2.png`` for the second (index 1) of several."""
+def numbered(path: Path, index: int, count: int | None) -> Path:
+    """``tiles.png`` for the only picture, ``tiles-2.png`` for the second (index 1) of several.
+
+    ``count`` is how many there will be, None where that is not known.
+    """
     return path if count == 1 else path.with_stem(f"{path.stem}-{index + 1}")
 
 

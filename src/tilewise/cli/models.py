@@ -22,6 +22,7 @@ class _Line(NamedTuple):
     size_bytes: int
     folder: Path
     note: str
+    family: str | None
 
 
 @click.command()
@@ -43,7 +44,7 @@ def models(max_tiles: int | None) -> None:
 
     found = list(_lines())
     width = max([len(line.name) for line in found], default=0)
-    for name, size_bytes, folder, note in found:
+    for name, size_bytes, folder, note, _ in found:
         said = f"  ({note})" if note else ""
         click.echo(f"{name:<{width}}  {size_bytes / 2**20:8.1f} MiB  {folder}{said}")
     if not found:
@@ -57,9 +58,9 @@ def models(max_tiles: int | None) -> None:
 
 def _releases(found: Sequence[_Line], max_tiles: int | None) -> Iterator[str]:
     """A table of the releases on the hub that can be read, with what is here of each."""
-    from tilewise.models.releases import RELEASES
+    from tilewise.models.releases import MODEL_TYPES, RELEASES
 
-    here = {line.name.partition("@")[0]: line.note for line in reversed(found)}
+    here = {line.name.partition("@")[0]: line for line in reversed(found)}
     rows: list[tuple[str, ...]]
     rows = [("On the hub", "parameters", "files", "memory at tiles", "licence", "here")]
     told: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -67,9 +68,11 @@ def _releases(found: Sequence[_Line], max_tiles: int | None) -> Iterator[str]:
         kind = release.family, release.size
         if kind not in told:
             told[kind] = _sizes(release, max_tiles)
-        state = "no"
-        if release.hub_id in here:
-            state = "in part" if here[release.hub_id] else "yes"
+        own = here.get(release.hub_id.partition("/")[2])  # a copy in the user's folder of models
+        kept = here.get(release.hub_id)
+        state = "no" if kept is None else "in part" if kept.note else "yes"
+        if own is not None and own.family in MODEL_TYPES[release.family]:
+            state = "yes"
         rows.append((release.hub_id, *told[kind], release.licence, state))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -108,11 +111,12 @@ def _lines() -> Iterator[_Line]:
         family = _family(known.folder)
         note = "default" if known.name == DEFAULT else ""
         note = note if family in FAMILIES else f"cannot be read: model_type is {family!r}"
-        yield _Line(known.name, known.size_bytes, known.folder, note)
+        yield _Line(known.name, known.size_bytes, known.folder, note, family)
     for kept in cached():
-        if _family(kept.folder) in FAMILIES:
+        family = _family(kept.folder)
+        if family in FAMILIES:
             note = "" if kept.is_whole else "in part; asking it fetches the rest"
-            yield _Line(kept.hub_id, kept.size_bytes, kept.folder, note)
+            yield _Line(kept.hub_id, kept.size_bytes, kept.folder, note, family)
 
 
 def _family(folder: Path) -> str | None:

@@ -93,7 +93,7 @@ def show(
     with ExitStack() as stack:
         opened = stack.enter_context(open_named(source, password, web, straighten, video))
         count = len(places([opened], pages))
-        reader = load(model or DEFAULT, dtype=dtype, device=device)
+        reader = load(DEFAULT if model is None else model, dtype=dtype, device=device)
         cost = measure(reader) if estimate else None
         talks = converse(
             [opened], reader, max_tiles=max_tiles, pages=pages, per_page=True, upscale=upscale

@@ -173,7 +173,7 @@ def _ask_opened(
     chosen = places(opened, settings.pages)  # sees that all pages are there
     count = len(chosen) if settings.per_page else len(opened)
     reader = load(
-        settings.model or DEFAULT,
+        DEFAULT if settings.model is None else settings.model,
         dtype=settings.dtype,
         device=settings.device,
         progress=progress,

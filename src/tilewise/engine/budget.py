@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Final
 
 from tilewise.errors import ConfigError, PromptError
@@ -11,6 +12,9 @@ from tilewise.models.reader import Reader
 
 ROOM: Final = 512
 """Tokens left free for question and answer where a way out is named."""
+
+NAME: Final = 12
+"""Tokens left free there for what a page of several is called in a prompt (``Frame1024: ``)."""
 
 
 def share_tiles(max_tiles: int, pages: int, is_frame: Sequence[bool] = ()) -> tuple[int, ...]:
@@ -94,28 +98,31 @@ def _too_long(
     """What is too long, by how much, and the way out; ``taken`` grows by what is ``left``."""
     pages, holds = len(budget), f"the {reader.context} tokens that {reader.name} holds"
     room = reader.context - min(ROOM, reader.context // 4)
+    name = NAME if pages > 1 else 0
 
-    def tokens(tiles: int, count: int) -> int:
-        shares = share_tiles(tiles, count, is_frame[:count])
-        pairs = zip(taken[:count], shares, strict=True)
-        return sum(len(reader.plan(*size, most)) for size, most in pairs)
+    def smallest(size: tuple[int, int]) -> int:
+        return name + len(reader.plan(*size, 1))
 
-    def fewest(count: int) -> int:
-        return tokens(least_tiles(count, is_frame[:count]), count)
+    def tokens(tiles: int) -> int:
+        shares = share_tiles(tiles, pages, is_frame)
+        pairs = zip(taken, shares, strict=True)
+        return name * pages + sum(len(reader.plan(*size, most)) for size, most in pairs)
 
-    while len(taken) < pages and fewest(len(taken)) <= room:
+    sums = list(accumulate(map(smallest, taken)))  # of the first pages, at one tile each
+    while len(taken) < pages and sums[-1] <= room:
         taken.append(next(left))
+        sums.append(sums[-1] + smallest(taken[-1]))
     most = None
     if len(taken) == pages:
         least, given = least_tiles(pages, is_frame), most_tiles(budget, is_frame)
-        most = largest_budget(lambda n: tokens(n, pages) <= room, least, given - 1)
+        most = largest_budget(lambda n: tokens(n) <= room, least, given - 1)
     if most is not None:
         what = f"the page takes {total} tokens" if pages == 1 else f"{pages} pages take too many"
         return (
             f"{what} at {most_tiles(budget, is_frame)} tiles for {holds}; allow at most {most} "
             f"tiles (--max-tiles {most})."
         )
-    fit = max(1, next(n for n in range(len(taken), -1, -1) if n == 0 or fewest(n) <= room))
+    fit = max(1, bisect_right(sums, room))
     if any(is_frame):
         what = "frames" if all(is_frame) else "pages and frames"
         return (

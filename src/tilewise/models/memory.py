@@ -61,8 +61,8 @@ class Network(Protocol):
     def decoder(self) -> Decoder:
         """Its language model."""
 
-    def state_dict(self) -> dict[str, Any]:
-        """Its weights by name."""
+    def state_dict(self, *, keep_vars: bool = False) -> dict[str, Any]:
+        """Its weights by name, as they are where ``keep_vars``, else views of them."""
 
 
 def places(network: Network, budgets: Mapping[str, int], what: str = "the model") -> dict[str, str]:
@@ -137,7 +137,8 @@ def footprint(network: Network, chunk: int = CHUNK, view_chunk: int = VIEW_CHUNK
     item = dtype.itemsize
     tokens = cfg.tiling(1).tokens_per_tile
     kv_width = decoder.kv_heads * decoder.head_size
-    named = network.state_dict()  # with the parts of quantised weights
+    # Views of quantised weights cannot be made while answers are, and are not needed.
+    named = network.state_dict(keep_vars=True)
     weights = list(named.values())
     hidden = 2 * cfg.merged_width + len(named["projector.up.weight"]) + 2 * decoder.width
     return Footprint(

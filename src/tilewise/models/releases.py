@@ -28,6 +28,13 @@ class Release:
     max_tiles: int
 
 
+MODEL_TYPES: Final = {
+    "ixc2": ("internlmxcomposer2",),
+    "internvl": ("internvl_chat", "internvl"),
+}
+"""What the config files of a family call their kind."""
+
+
 def network(release: Release) -> Network:
     """The network of a release without its values, in the dtype of its files."""
     return NETWORKS[release.family](release.size)

@@ -100,7 +100,7 @@ def assemble(
         visual = sum(map(len, plans))
         raise PromptError(
             f"the prompt takes {len(prompt)} tokens, {visual} of them for pages, and the context "
-            f"holds {context}. Lower --max-tiles, choose fewer --pages, use --per-page, or start "
-            "a new conversation."
+            f"holds {context}. Lower --max-tiles, choose fewer --pages or --frames, use "
+            "--per-page, or start a new conversation."
         )
     return prompt

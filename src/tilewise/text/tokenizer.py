@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from tilewise.errors import WeightsError
-from tilewise.text.added import TOKENIZER_JSON, AddedToken, Splitter, read_settings
+from tilewise.text.added import (
+    ADDED,
+    SETTINGS,
+    SPECIAL,
+    TOKENIZER_JSON,
+    AddedToken,
+    Splitter,
+    read_settings,
+)
 from tilewise.text.byte_pairs import KINDS, MERGES, VOCABULARY, BytePairTokenizer
 from tilewise.text.characters import check_unicode, joined
 from tilewise.text.pieces import SentencePieceTokenizer
@@ -20,6 +28,7 @@ SENTENCEPIECE: Final = "tokenizer.model"
 FULL_VOCABULARY: Final = 32_000
 """Trained language models have at least so many ids; below, weights are random ones for tests."""
 
+_LEAST_KNOWN: Final = 0.9  # of a model's ids; what is over is padding, of some hundred ids
 _BYTE_IDS: Final = 3
 _LOG = logging.getLogger(__name__)
 
@@ -59,8 +68,8 @@ def load_tokenizer(
     of Qwen2), ``tokenizer.json``. Tokens added to them are in ``tokenizer_config.json``, or in
     ``added_tokens.json`` and ``special_tokens_map.json``.
 
-    A folder without one is that of a random model for tests if its vocabulary is too small for
-    a trained one: bytes are its ids then, and a warning is logged.
+    A folder without one, nor any file beside one, is that of a random model for tests if its
+    vocabulary is too small for a trained one: bytes are its ids then, and a warning is logged.
 
     Args:
         folder: where the files lie.
@@ -79,7 +88,8 @@ def load_tokenizer(
                 f"{vocab_size}; put the tokenizer of this very model there."
             )
         return tokenizer
-    if vocab_size >= FULL_VOCABULARY or vocab_size < _BYTE_IDS + 256:
+    has_settings = any((folder / name).is_file() for name in (SETTINGS, ADDED, SPECIAL))
+    if has_settings or not _BYTE_IDS + 256 <= vocab_size < FULL_VOCABULARY:
         raise WeightsError(
             f"{folder / SENTENCEPIECE}: the file is missing, and so are {VOCABULARY} with {MERGES} "
             f"and {TOKENIZER_JSON}; without one of them no text can be read or written. "
@@ -102,6 +112,25 @@ def check_tokens(tokenizer: Tokenizer, names: Iterable[str], folder: Path) -> No
             f"{folder}: its tokenizer does not know {', '.join(missing)}, of which prompts are "
             "made; tokenizer_config.json or added_tokens.json must hold them, copy them there "
             "from where the model was published."
+        )
+
+
+def check_covers(tokenizer: Tokenizer, vocab_size: int, folder: Path) -> None:
+    """See that a tokenizer is large enough to be that of a trained model.
+
+    Args:
+        tokenizer: what ``load_tokenizer`` gave.
+        vocab_size: number of ids that the model has.
+        folder: for the message.
+
+    Raises:
+        WeightsError: it knows too few of the ids, as that of a smaller language model does, which
+            may well have all tokens of the template.
+    """
+    if vocab_size >= FULL_VOCABULARY and tokenizer.vocab_size < _LEAST_KNOWN * vocab_size:
+        raise WeightsError(
+            f"{folder}: its tokenizer has only {tokenizer.vocab_size} ids and the model has "
+            f"{vocab_size}; put the tokenizer of this very model there."
         )
 
 

@@ -331,7 +331,7 @@ def test_the_footprint_counts_weights_and_cache(reader: InternVLReader) -> None:
 
 
 @settings(max_examples=30)
-@given(st.floats(1, 5000), st.floats(1, 5000), st.integers(1, 40))
+@given(st.floats(5, 5000), st.floats(5, 5000), st.integers(1, 40))
 def test_a_vector_page_is_rendered_no_smaller_than_it_will_be_cut(
     width_pt: float, height_pt: float, max_tiles: int
 ) -> None:

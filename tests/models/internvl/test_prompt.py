@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from tests.models.internvl.making import SMALL, noise_page, small_reader
-from tilewise.errors import PromptError
+from tilewise.engine.budget import check_context
+from tilewise.errors import PromptError, SourceError
 from tilewise.models.internvl.model import InternVLReader
 from tilewise.models.internvl.prompt import IMAGE, page_lines
 from tilewise.models.units import Image, Prompt
@@ -149,3 +151,24 @@ def test_a_prompt_over_the_context_is_an_error(reader: InternVLReader, pages: li
     assert len(reader.prompt_of([[1] * room, []], pages[:1])) == SMALL.context
     with pytest.raises(PromptError, match=r"takes 901 tokens, 6 of them .* holds 900\. Lower"):
         reader.prompt_of([[1] * room, [1]], pages[:1])
+
+
+def test_as_many_frames_as_are_said_to_fit_do(reader: InternVLReader) -> None:
+    count = 400
+    with pytest.raises(PromptError, match="are too many") as refused:
+        check_context(reader, [(40, 40)] * count, (1,) * count, [True] * count)
+    said = re.search(r"the first (\d+) of them fit", str(refused.value))
+    assert said is not None
+    tiles = reader.tiles(noise_page(40, 40, is_frame=True), 1)
+    prompt = reader.prompt(_turns("What happens?"), [tiles] * int(said[1]))
+    assert SMALL.context - 300 < len(prompt) < SMALL.context
+
+
+@pytest.mark.parametrize("size", [(1, 1001), (5000, 4)])
+def test_a_page_that_is_a_line_is_an_error(reader: InternVLReader, size: tuple[int, int]) -> None:
+    with pytest.raises(SourceError, match=f"is {size[0]} x {size[1]} in size; one that is over 1"):
+        reader.tiles(noise_page(*size), 4)
+    for ask in (reader.fit, reader.plan, reader.raster_size):
+        with pytest.raises(SourceError, match="Cut it into pieces"):
+            ask(*size, 4)
+    assert reader.fit(1, 1000, 12).grid == (1, 12)

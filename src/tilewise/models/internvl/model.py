@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from tilewise.errors import PromptError
+from tilewise.errors import PromptError, SourceError
 from tilewise.models import rows
 from tilewise.models.internvl.config import read_config
 from tilewise.models.internvl.keys import QUANTISED, name_form, open_files, rules, stored_dtype
@@ -28,7 +28,7 @@ from tilewise.nn.rope import DynamicNtk
 from tilewise.records import Evidence, Fit, Page, Plan, Tiles, Turn
 from tilewise.text.grounding import Shown, read_evidence
 from tilewise.text.templates import IMAGE_END, IMAGE_SLOT, IMAGE_START, TEMPLATES
-from tilewise.text.tokenizer import Tokenizer, check_tokens, load_tokenizer
+from tilewise.text.tokenizer import Tokenizer, check_covers, check_tokens, load_tokenizer
 from tilewise.tiling.grid import fit_page
 from tilewise.tiling.layout import plan
 from tilewise.tiling.partition import cut
@@ -37,6 +37,10 @@ from tilewise.weights.valueless import valueless
 
 IMAGE_ENDS: Final = (IMAGE_START, IMAGE_END)
 """Tokens in front of a page and behind it."""
+
+MAX_RATIO: Final = 1000
+"""How many times as long as wide a page may be. All pages are stretched over their tiles; what a
+line of a few pixels would look like then, no model has seen."""
 
 _PAGE_VIEWS: Final = 41  # of a page at 40 tiles, the most that the models were tested with
 _RASTER_TILES: Final = 64  # tiles along the long side of a page so large that any grid is filled
@@ -77,6 +81,7 @@ class InternVLReader:
 
     def raster_size(self, width_pt: float, height_pt: float, max_tiles: int) -> tuple[int, int]:
         """Pixels at which a vector page covers the largest grid of its shape, aspect ratio kept."""
+        _check_ratio(width_pt, height_pt)
         cfg, longest = self.cfg.tiling(max_tiles), max(width_pt, height_pt)
         side = cfg.tile * _RASTER_TILES
         fit = fit_page(*_scaled(width_pt, height_pt, side / longest), cfg)
@@ -88,15 +93,22 @@ class InternVLReader:
         return size if max(size) <= side else (fit.canvas_width, fit.canvas_height)  # of a strip
 
     def tiles(self, page: Page, max_tiles: int) -> Tiles:
-        """Cut a page; it is stretched over its grid. A frame of a video gets one tile."""
+        """Cut a page; it is stretched over its grid. A frame of a video gets one tile.
+
+        Raises:
+            SourceError: the page is a line, over ``MAX_RATIO`` times as long as wide.
+        """
+        _check_ratio(page.width, page.height)
         return cut(page, self.cfg.tiling(max_tiles))
 
     def fit(self, width: int, height: int, max_tiles: int) -> Fit:
-        """Where a page of this size lies on its tiles."""
+        """Where a page of this size lies on its tiles; raises SourceError as ``tiles``."""
+        _check_ratio(width, height)
         return fit_page(width, height, self.cfg.tiling(max_tiles))
 
     def plan(self, width: int, height: int, max_tiles: int) -> Plan:
-        """The image sequence of a page of this size."""
+        """The image sequence of a page of this size; raises SourceError as ``tiles``."""
+        _check_ratio(width, height)
         cfg = self.cfg.tiling(max_tiles)
         return plan(fit_page(width, height, cfg).grid, cfg)
 
@@ -191,6 +203,14 @@ class InternVLReader:
         return True
 
 
+def _check_ratio(width: float, height: float) -> None:
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise SourceError(
+            f"a page is {width:g} x {height:g} in size; one that is over {MAX_RATIO} times as long "
+            "as wide cannot be read when it is stretched over tiles. Cut it into pieces."
+        )
+
+
 def _scaled(width: float, height: float, scale: float) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -219,6 +239,7 @@ def load_internvl(
     cfg = with_pictures(read_config(data), data, folder)
     template = TEMPLATES[cfg.template]
     tokenizer = load_tokenizer(folder, cfg.decoder.vocabulary, random_tokens(data, cfg, template))
+    check_covers(tokenizer, cfg.decoder.vocabulary, folder)
     check_tokens(tokenizer, (*template.markers, *IMAGE_ENDS), folder)
     check_slot(tokenizer, data, folder)
     files = open_files(folder, cfg)
