@@ -95,6 +95,20 @@ def test_a_mistake_is_one_sentence(
     assert said in done.output
 
 
+def test_a_file_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"no": "document"}\n')
+    done = told("degrade", str(tmp_path / "a.jsonl"), str(tmp_path / "out"), "--to", "text")
+    assert done.exit_code == 1
+    assert "no document in it could be read" in done.output
+
+
+def test_what_is_broken_is_named_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.warc").write_text("<html>not found</html>")
+    done = told("build", str(tmp_path / "a.warc"), "--out", str(tmp_path / "run"), *MINIMAL)
+    assert "1 broken or left out (broken_record 1)" in done.output
+    assert "No page was found in the inputs." in done.output
+
+
 def test_address_belongs_to_ray(tmp_path: Path) -> None:
     write_crawl(tmp_path / "crawl", 1)
     out = str(tmp_path / "run")

@@ -154,6 +154,25 @@ def test_mmc4_records_give_pairs_by_their_similarities(tmp_path: Path) -> None:
     assert degrade(tmp_path / "docs.jsonl", tmp_path / "text", "text").rows == 1
 
 
+@pytest.mark.parametrize("first", ["", "\n\n", "{broken\n"])
+def test_a_file_of_mmc4_is_told_by_more_than_its_first_line(tmp_path: Path, first: str) -> None:
+    similar = similar_of(document(1, images=1, words=9), np.array([[0.9, 0.1]]), is_split=False)
+    path = tmp_path / "docs.jsonl"
+    write_mmc4([similar] * 3, path)
+    path.write_text(first + path.read_text())
+    found = degrade(path, tmp_path / "out", "pairs")
+    assert (found.documents, found.rows) == (3, 3)
+    assert found.bad == ({"unreadable record": 1} if "broken" in first else {})
+
+
+def test_documents_are_not_mixed_with_what_is_made_of_them(tmp_path: Path) -> None:
+    write_index(
+        tmp_path, write_documents([document(1)], tmp_path, form="jsonl", cfg=SMALL), "jsonl"
+    )
+    with pytest.raises(ConfigError, match="is where the documents lie; give another folder"):
+        degrade(tmp_path, tmp_path / "." / "x" / "..", "text")
+
+
 def test_a_kind_that_is_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="pairs"):
         degrade(tmp_path, tmp_path, "poems")  # type: ignore[arg-type]

@@ -348,6 +348,8 @@ def degrade(source: Path, out: Path, kind: Literal["text", "pairs"], workers: in
         found = degrade_all(shards, out, kind, run=lambda work, items: over(work, list(items)))
     bad = "".join(f", {count:,} {reason}" for reason, count in sorted(found.bad.items()))
     click.echo(f"{out}: {found.rows:,} {kind.rstrip('s')}s of {found.documents:,} documents{bad}.")
+    if found.bad and not found.documents:
+        raise ConfigError(f"{source}: no document in it could be read; give shards of documents.")
 
 
 @corpus.command()

@@ -23,6 +23,9 @@ from tilewise.shards.new_file import new_file, write_whole
 SUMMARY: Final = "degraded.json"
 """What is in the folder of the files: rows, bytes and hash of each, and how they were made."""
 
+_LINES: Final = 20
+"""Lines at the beginning of a file by which its form is told."""
+
 Kind = Literal["text", "pairs"]
 """What documents become."""
 
@@ -88,11 +91,15 @@ def degrade(
         run: does the work; ``map`` here, one shard after the other.
 
     Raises:
-        ConfigError: there is no such kind.
+        ConfigError: there is no such kind, or ``out`` is the folder of the shards.
         DataError: there are no shards, or there is no room.
     """
     if kind not in ("text", "pairs"):
         raise ConfigError(f"kind is {kind!r}; text and pairs are allowed.")
+    if source.is_dir() and out.resolve() == source.resolve():
+        raise ConfigError(
+            f"{out} is where the documents lie; give another folder, in which nothing else is."
+        )
     cfg = cfg or PairsConfig()
     tasks: list[tuple[str, Index | Path, int]]
     if _is_mmc4(source):
@@ -205,7 +212,7 @@ def _is_mmc4(source: Path) -> bool:
     if source.is_dir():
         return False
     try:
-        with source.open("rb") as file:
-            return b'"similarity_matrix"' in file.readline(1 << 22)
+        with source.open("rb") as file:  # the first line may be damaged, or blank
+            return any(b'"similarity_matrix"' in file.readline(1 << 22) for _ in range(_LINES))
     except OSError as err:
         raise DataError(f"{source} cannot be read ({err.strerror}); check the path.") from err

@@ -231,6 +231,8 @@ def read_mmc4(path: Path) -> Iterator[Similar | Bad]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
                 try:
                     yield from_mmc4(parsed(line))
                 except BadError as err:
