@@ -159,7 +159,10 @@ def test_results_beside_their_pictures_are_not_enlarged_again(place: Path) -> No
     assert names(place) == [".tilewise-upscale.jsonl", "a.png", "a_x2.png"]
 
 
-def test_a_killed_run_leaves_no_result_and_goes_on(place: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_stopped_leaves_no_result_and_goes_on(
+    kind: signal.Signals, place: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     photo(900, 900).save(place / "b.png")
     words = [
@@ -173,21 +176,49 @@ def test_a_killed_run_leaves_no_result_and_goes_on(place: Path, tmp_path: Path) 
         "--scale",
         "8",
     ]
-    child = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    said = tmp_path / "said"
+    with said.open("wb") as file:
+        child = subprocess.Popen(words, stdout=file, stderr=file, preexec_fn=_heed_ctrl_c)
     part = out / ".b.png.part"
     until = time.monotonic() + 300
     while not (part.exists() and part.stat().st_size > 0) and time.monotonic() < until:
         assert child.poll() is None
         time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
+    child.send_signal(kind)
     child.wait()
     assert not (out / "b.png").exists()
+    if kind == signal.SIGINT:
+        assert child.returncode == 130
+        assert not part.exists()
+        assert "Traceback" not in said.read_text()
     (place / "b.png").unlink()
     photo(40, 40).save(place / "b.png")
     done = run(place, "-o", out, "--scale", 8)
     assert done.exit_code == 0, done.output
     assert "1 of 2 were there already." in done.output
     assert names(out) == [".tilewise-upscale.jsonl", "a.png", "b.png"]
+
+
+def _heed_ctrl_c() -> None:
+    """Jobs in the background ignore it, and so would a child of theirs."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_files_of_other_kinds_in_a_folder_are_counted(place: Path, tmp_path: Path) -> None:
+    (place / "notes.txt").write_text("no picture")
+    (place / "page.html").write_text("<!DOCTYPE html><p>no picture")
+    (place / "data.bin").write_bytes(bytes(range(1, 200)))
+    done = run(place, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "Left out, as they are no pictures: 3 in folders." in done.output
+    assert names(tmp_path / "out") == [".tilewise-upscale.jsonl", "a.png"]
+
+
+def test_a_name_may_be_as_long_as_the_system_takes(place: Path) -> None:
+    target = place / f"{'é' * 125}.png"
+    done = run(place / "a.png", "-o", target)
+    assert done.exit_code == 0, done.output
+    assert names(place) == sorted(["a.png", target.name])
 
 
 def test_a_bad_picture_among_many_does_not_stop_the_others(place: Path, tmp_path: Path) -> None:

@@ -172,8 +172,15 @@ def test_progress_counts_tiles_and_work_can_be_cancelled() -> None:
 
 
 def test_too_little_memory_is_told_with_what_is_needed() -> None:
-    with pytest.raises(ConfigError, match=r"takes .* MB of memory for work and 0 MB are left"):
+    with pytest.raises(ConfigError, match=r"takes .* MB of memory and 0 MB are allowed"):
         enlarge(_noise(64, 64), 2, _network(2), memory_bytes=1000)
+    with pytest.raises(
+        ConfigError, match=r"takes (\d+) MB of memory and 100 MB are allowed"
+    ) as told:
+        plan((64, 64, 3), (128, 128), _network(2), -(10**7), total_bytes=10**8)
+    needed = int(str(told.value).split(" takes ")[1].split()[0]) * 10**6
+    more = needed - 10**8
+    assert plan((64, 64, 3), (128, 128), _network(2), more - 10**7, total_bytes=needed).rows > 1
 
 
 def test_a_page_keeps_its_name_and_number() -> None:

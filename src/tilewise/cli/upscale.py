@@ -105,6 +105,8 @@ def upscale(
     """
     if model is not None and method in ("bicubic", "lanczos"):
         raise ConfigError(f"--model is given and --method is {method}; leave one of them out.")
+    if "-" in (*inputs, output):
+        raise ConfigError("- stands for no file here; pictures are read from and written to files.")
     memory_bytes = None if memory is None else size_bytes(memory, "memory")
 
     from tilewise.superres.batch import Record
@@ -135,11 +137,12 @@ def _jobs(
 ) -> tuple[tuple[Job, ...], bool, int]:
     """What is to be done, whether the output is a folder, and how many files are no pictures."""
     from tilewise.folder.walk import is_many
-    from tilewise.superres.batch import folder_jobs, single_job
+    from tilewise.superres.batch import check_name, folder_jobs, single_job
     from tilewise.superres.output import ENDINGS
 
     target = Path(output)
     is_named = target.suffix.lower() in ENDINGS and not output.endswith(("/", os.sep))
+    check_name(target)
     is_folder = target.is_dir() and not is_named
     is_folder = is_folder or output.endswith(("/", os.sep)) or len(words) > 1
     if not is_folder and not is_many(words[0]):
@@ -164,7 +167,9 @@ def _pictures(words: tuple[str, ...], output: Path) -> tuple[list[tuple[Path, Pa
     others = 0
     for word in words:
         base = Path(word) if Path(word).is_dir() else None
-        for name in find_files([word]).names:
+        there = find_files([word])
+        others += sum(there.left_out.values())
+        for name in there.names:
             path = Path(name)
             if is_many(word):
                 if path.resolve() in results:

@@ -49,6 +49,7 @@ def single_job(source: Path, target: Path, ending: str | None = None) -> Job:
         )
     if ending is not None and ENDINGS[f".{ending}"] != kind:
         raise ConfigError(f"{target}: the format is to be {ending}; leave out one of the two.")
+    check_name(target)
     if target.is_dir():
         raise ConfigError(f"{target}: is a folder; give the name of a file.")
     if target.exists() and not target.is_file():
@@ -78,12 +79,14 @@ def folder_jobs(
     """
     if set(suffix) & {"/", "\\", "\0"}:
         raise ConfigError(f"the suffix is {suffix!r}; signs that names of files have are allowed.")
+    check_name(folder)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder}: is a file; several pictures need a folder.")
     work = []
     for source, name in found:
         own = f".{ending}" if ending else _ending(source)
         target = folder / name.with_name(f"{name.stem}{suffix}{own}")
+        check_name(target)
         work.append(Job(source=source, target=target, kind=ENDINGS[own.lower()]))
     _check_apart(work)
     try:
@@ -132,6 +135,17 @@ def _is_one_of(target: Path, source: Path) -> bool:
         return target.samefile(source)
     except OSError:
         return False
+
+
+def check_name(path: Path) -> None:
+    """Raises ConfigError where the system cannot have a file or folder of that name."""
+    reason: str | None = "its name is too long" if len(os.fsencode(path.name)) > 255 else None
+    try:
+        path.exists()
+    except (OSError, ValueError) as err:
+        reason = err.strerror if isinstance(err, OSError) else str(err)
+    if reason is not None:
+        raise ConfigError(f"{path}: cannot be written ({reason}); give another name.")
 
 
 def results_in(folder: Path) -> set[Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, Protocol
@@ -38,8 +39,13 @@ MOST_SIDE: Final[dict[Format, int]] = {
 }  # fmt: skip
 """Longest side in pixels that a format, or its encoder, takes."""
 
-_PIXEL_BYTES: Final[dict[Format, int]] = {"PNG": 0, "JPEG": 8, "WebP": 43, "TIFF": 0}
+_PIXEL_BYTES: Final[dict[Format, int]] = {"PNG": 0, "JPEG": 8, "WebP": 28, "TIFF": 0}
 """Memory for each pixel until the file is written, as measured on noise, which packs worst."""
+
+_WEBP_ALPHA_BYTES: Final = 48
+
+_LONG_NAME: Final = 240
+"""Bytes of a file's name; file systems take 255, and the name while writing is longer."""
 
 Values = NDArray[np.uint8] | NDArray[np.uint16]
 """Samples as they are stored."""
@@ -59,6 +65,8 @@ def held_bytes(kind: Format, width: int, height: int, samples: int) -> int:
     """Memory that a picture takes until its file is written."""
     if kind == "JPEG" and samples < 3:
         return width * height * 4
+    if kind == "WebP" and samples in (2, 4):
+        return width * height * _WEBP_ALPHA_BYTES
     return width * height * _PIXEL_BYTES[kind]
 
 
@@ -193,7 +201,7 @@ def new_output(path: Path, before: Callable[[int], None] | None = None) -> Itera
         DataError: it cannot be written, or another process is writing it.
     """
     target = path.resolve()
-    part = target.with_name(f".{target.name}.part")
+    part = target.with_name(_part_name(target.name))
     try:
         with part.open("ab") as held:
             _lock(held, path)
@@ -214,6 +222,13 @@ def new_output(path: Path, before: Callable[[int], None] | None = None) -> Itera
             f"{path}: cannot be written ({err.strerror or err}); make room, or choose another "
             "place."
         ) from err
+
+
+def _part_name(name: str) -> str:
+    """Name of a file that is being written; that of a long one is its hash, to be no longer."""
+    if len(os.fsencode(name)) > _LONG_NAME:
+        name = sha256(os.fsencode(name)).hexdigest()[:32]
+    return f".{name}.part"
 
 
 def _lock(held: BinaryIO, path: Path) -> None:

@@ -88,6 +88,7 @@ def plan(
     memory_bytes: int,
     tile: int = 0,
     copies: int = 4,
+    total_bytes: int = 0,
 ) -> Plan:
     """Choose tiles that memory holds, with the strip of the result that they make.
 
@@ -98,6 +99,8 @@ def plan(
         memory_bytes: for tiles and strips at work.
         tile: side in pixels; 0 lets the memory decide.
         copies: of the rows that a strip is made from, while they are read.
+        total_bytes: what the whole program may hold, of which ``memory_bytes`` are left; 0 where
+            nobody said. It is told how much more is needed.
 
     Raises:
         ConfigError: not even the least tiles fit, or the asked ones do not.
@@ -127,10 +130,11 @@ def plan(
         chosen = rows, max(min(width, cols, MOST_TILE), min(width, LEAST_TILE))
     if (least := needed(*chosen)) > memory_bytes:
         asked = f" in tiles of {tile} px" if tile else ""
+        more = total_bytes + least - memory_bytes if total_bytes else least
         raise ConfigError(
             f"{width}x{height} px to {new_size[1]}x{new_size[0]} px{asked} takes "
-            f"{least / 1e6:,.0f} MB of memory for work and {max(0, memory_bytes) / 1e6:,.0f} MB "
-            f"are left for it; allow more (--memory){' or smaller tiles (--tile)' if tile else ''}."
+            f"{-(-more // 10**6):,} MB of memory and {(total_bytes or memory_bytes) / 1e6:,.0f} MB "
+            f"are allowed; allow more (--memory){' or smaller tiles (--tile)' if tile else ''}."
         )
     return Plan(
         height=height,

@@ -101,6 +101,12 @@ def upscale(
         DataError: the new file cannot be written.
     """
     left = settings.memory_bytes - resident_bytes() - KEPT_BYTES
+    if left <= 0:
+        own = settings.memory_bytes - left
+        raise ConfigError(
+            f"{source}: the program itself takes {own / 1e6:,.0f} MB of memory and "
+            f"{settings.memory_bytes / 1e6:,.0f} MB are allowed; allow more (--memory)."
+        )
     picture = read_picture(source, is_first_enough=settings.is_first_enough, memory_bytes=left)
     notes = list(picture.notes)
     space = None if isinstance(enlarger, Interpolation) else _space(picture, notes)
@@ -111,7 +117,9 @@ def upscale(
     try:
         size = (picture.height, picture.width, picture.samples)
         copies = 4 if picture.samples in (1, 3) and space is None else 16
-        chosen = plan(size, (height, width), enlarger, left, settings.tile, copies)
+        chosen = plan(
+            size, (height, width), enlarger, left, settings.tile, copies, settings.memory_bytes
+        )
     except ConfigError as err:
         advice = (
             "" if kind in ("PNG", "TIFF") else f" A {kind} is held whole; .png and .tif are not."
