@@ -86,8 +86,8 @@ def _files(run: Run) -> Iterator[str]:
         except DataError:
             continue
         yield (
-            f"- `{folder.name}/`: {form}, {len(index.shards):,} files, {index.rows:,} documents, "
-            f"{index.bytes:,} bytes; `index.json` has rows, bytes and SHA-256 of each"
+            f"- `{folder.name}/`: {form}, files: {len(index.shards):,}, documents: {index.rows:,}, "
+            f"bytes: {index.bytes:,}; `index.json` has rows, bytes and SHA-256 of each"
         )
     if run.cfg.output.image_files:
         yield "- `images/`: bytes of the images, each named by the SHA-256 of its URL"
