@@ -93,7 +93,8 @@ def draw_evidence(page: Page, evidence: Sequence[Evidence]) -> Image.Image:
     Args:
         page: the page that the boxes belong to.
         evidence: boxes in pixels of that page; their ``page`` numbers are not looked at. A text
-            without a letter that can be drawn, such as one in Chinese, leaves its number alone.
+            without a letter or digit that can be drawn, such as one in Chinese, leaves its number
+            alone.
 
     Returns:
         The page in RGB, at most ``LONG_SIDE`` pixels on its long side.
@@ -109,10 +110,16 @@ def draw_evidence(page: Page, evidence: Sequence[Evidence]) -> Image.Image:
         colour = MARKS[number % len(MARKS)]
         width = max(2, size // 7)
         draw.rounded_rectangle(box, radius=2 * width, outline=colour, width=width)
-        name = item.text if not DRAWABLE.isdisjoint(_bare(item.text).strip()) else ""
+        name = item.text if _is_told(_bare(item.text)) else ""
         label = name if len(evidence) == 1 and name else f"{number + 1}  {name}".rstrip()
         _label(draw, label, box, colour, size, taken)
     return image
+
+
+def _is_told(text: str) -> bool:
+    """Whether the font has any of a text's letters and digits, or of its signs if it has none."""
+    letters = [sign for sign in text if sign.isalnum()] or text.split()
+    return not DRAWABLE.isdisjoint("".join(letters))
 
 
 def _scale(width: int, height: int, limit: int) -> float:
