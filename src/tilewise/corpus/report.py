@@ -161,7 +161,9 @@ def _histograms(run: Run, found: Mapping[str, StageSummary]) -> Iterator[str]:
         told = limits(run.cfg, stage)
         if not one.counts.bins:
             continue
-        yield f"<h2>Measured by {escape(stage)}</h2><div class=charts>"
+        yield f"<h2>Measured by {escape(stage)}</h2>"
+        yield "<p>Documents by value: blue ones were kept, red ones dropped; lines are limits.</p>"
+        yield "<div class=charts>"
         for name, bins in one.counts.bins.items():
             svg = histogram(bins, told.get(name, (None, None)))
             yield f"<figure><figcaption>{escape(name)}</figcaption>{svg}</figure>"
