@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.adapt.making import network, run
+from tests.models.internvl.making import SMALL, small_reader
 from tilewise.adapt.freeze import FreezeConfig, freeze, part_of, train_only, trained
 from tilewise.adapt.lora import VIT_TARGETS, LoraConfig, attach
 from tilewise.errors import ConfigError
@@ -49,6 +52,13 @@ def test_layers_and_the_output_can_be_opened_again() -> None:
     assert in_vit == {str(layers - 1)}
     with pytest.raises(ConfigError, match="layers of the vision encoder from 7 on"):
         freeze(net, FreezeConfig(vit=True, vit_layers=7))
+
+
+def test_an_output_that_is_the_embedding_is_opened_as_such() -> None:
+    cfg = replace(SMALL, decoder=replace(SMALL.decoder, is_tied=True))
+    names = freeze(small_reader(cfg).network, FreezeConfig(decoder=True, has_open_output=True))
+    assert "decoder.embed.weight" in names
+    assert _parts(names) == {"vit", "projector", "decoder"}
 
 
 def test_a_part_with_adapters_is_frozen_but_for_them() -> None:

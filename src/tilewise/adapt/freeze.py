@@ -111,7 +111,9 @@ def open_more(network: nn.Module, vit_layers: int = 0, *, has_open_output: bool 
     for layer in _open_layers(network, vit_layers):
         layer.requires_grad_(True)
     if has_open_output:
-        cast(Any, network).decoder.output.weight.requires_grad_(True)
+        decoder = cast(Any, network).decoder
+        is_tied = decoder.cfg.is_tied
+        (decoder.embed if is_tied else decoder.output).weight.requires_grad_(True)
 
 
 def trained(network: nn.Module) -> list[str]:

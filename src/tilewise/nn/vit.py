@@ -22,7 +22,8 @@ class ViTConfig:
     """Sizes and kinds of parts of a vision transformer; the kinds are CLIP's by default.
 
     ``tile`` and ``patch`` are sides in pixels. ``has_qk_norm`` is a root-mean-square norm over
-    all heads of the queries together, and so of the keys. ``drop_path`` is the share of tiles for
+    all heads of the queries together, and so of the keys, with ``norm_eps`` unless it has a
+    ``qk_norm_eps`` of its own. ``drop_path`` is the share of tiles for
     which the last layer is left out in training, falling evenly to 0 in the first one.
     ``select_layer`` picks what is given out: 0 is the input of the first layer, i that of layer i,
     counted from the end where negative; -1 is the output of the last.
@@ -40,6 +41,7 @@ class ViTConfig:
     has_patch_bias: bool = False
     has_qkv_bias: bool = True
     has_qk_norm: bool = False
+    qk_norm_eps: float | None = None
     activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
     has_layer_scale: bool = False
     drop_path: float = 0.0
@@ -107,8 +109,9 @@ class ViTLayer(nn.Module):
         self.activation = ACTIVATIONS[cfg.activation]
         self.norm = norm(cfg.width, cfg.norm_eps)
         self.qkv = nn.Linear(cfg.width, 3 * cfg.width, bias=cfg.has_qkv_bias)
-        self.q_norm = RMSNorm(cfg.width, cfg.norm_eps) if cfg.has_qk_norm else nn.Identity()
-        self.k_norm = RMSNorm(cfg.width, cfg.norm_eps) if cfg.has_qk_norm else nn.Identity()
+        eps = cfg.norm_eps if cfg.qk_norm_eps is None else cfg.qk_norm_eps
+        self.q_norm = RMSNorm(cfg.width, eps) if cfg.has_qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(cfg.width, eps) if cfg.has_qk_norm else nn.Identity()
         self.out = nn.Linear(cfg.width, cfg.width)
         self.mlp_norm = norm(cfg.width, cfg.norm_eps)
         self.up = nn.Linear(cfg.width, cfg.mlp)

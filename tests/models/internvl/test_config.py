@@ -185,10 +185,26 @@ def test_rotary_positions_are_read_as_newer_libraries_write_them() -> None:
     assert (decoder.rope_theta, decoder.rope_scaling) == (5e5, DynamicNtk(3.0, 32_768))
 
 
+@pytest.mark.parametrize("text", [None, True, False])
+@pytest.mark.parametrize("top", [None, True, False])
+def test_the_top_of_a_native_config_says_first_whether_the_output_is_the_embedding(
+    top: bool | None, text: bool | None
+) -> None:
+    config = native_config(tie_word_embeddings=top)
+    config["text_config"]["tie_word_embeddings"] = text
+    cfg = InternVLConfig.from_native(config)
+    assert cfg.decoder.is_tied == (text or False if top is None else top)
+
+
+def test_an_official_model_is_never_tied() -> None:
+    config = changed("llm_config.tie_word_embeddings", True) | {"tie_word_embeddings": True}
+    assert not InternVLConfig.from_json(config).decoder.is_tied
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"tie_word_embeddings": True}, "tie_word_embeddings is True; False alone"),
+        ({"tie_word_embeddings": 1}, "tie_word_embeddings is 1; true or false"),
         ({"image_seq_length": 64}, "image_seq_length is 64; 256 alone"),
         ({"vision_feature_layer": [-1, -2]}, r"chosen layer .* is \[-1, -2\]"),
         ({"text_config": {"model_type": "gpt2"}}, "text_config.model_type is 'gpt2'"),

@@ -118,7 +118,11 @@ def test_image_tokens_equal_the_reference(folder: Path, truth: Path) -> None:
 @MODELS
 def test_logits_and_losses_equal_the_reference(folder: Path, truth: Path) -> None:
     reader, wanted, prompt = golden_reader(folder), expected(truth), golden_prompt(folder, truth)
-    assert len(prompt) == wanted["input_ids"].shape[1]
+    ids = wanted["input_ids"][0].tolist()
+    assert len(prompt) == len(ids)
+    assert ids.count(reader._slot) == wanted["image_tokens"].shape[:2].numel()
+    assert wanted["attention_mask"].all()
+    assert wanted["image_flags"].all()
     logits = reader.all_logits(prompt)
     _near(logits, wanted["logits"][0], LOGITS)
     last, _ = reader.prefill([prompt])

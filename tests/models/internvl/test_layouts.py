@@ -151,13 +151,13 @@ def test_adapters_are_merged_on_the_way(tmp_path: Path) -> None:
 def test_settings_of_pictures_are_written_as_the_layout_has_them(tmp_path: Path) -> None:
     source = official_folder(tmp_path / "source", official_config())
     (source / PREPROCESSOR).write_text(json.dumps({"size": 56, "crop_size": 56}))
-    (source / "tokenizer_config.json").write_text("{}")
+    (source / "generation_config.json").write_text("{}")
     run(source, tmp_path / "native", "--layout", "native")
     run(tmp_path / "native", tmp_path / "back", "--layout", "official")
     written = json.loads((tmp_path / "native" / PREPROCESSOR).read_text())
     assert (written["max_patches"], written["size"]) == (12, {"height": 56, "width": 56})
     assert json.loads((tmp_path / "back" / PREPROCESSOR).read_text())["size"] == 56
-    assert (tmp_path / "back" / "tokenizer_config.json").is_file()
+    assert (tmp_path / "back" / "generation_config.json").is_file()
 
 
 @pytest.mark.parametrize("layout", [None, "native"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -45,6 +45,9 @@ DTYPES: Final = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+
+NATIVE_QK_EPS: Final = 1e-6
+"""Of the norms of queries and keys in the library's class, whatever ``layer_norm_eps`` is."""
 
 _NORMS: Final[Mapping[str, Any]] = {"layer_norm": "layer", "rms_norm": "rms"}
 
@@ -201,7 +204,6 @@ class InternVLConfig:
                 "downsample_ratio": 0.5,
                 "projector_hidden_act": "gelu",
                 "vision_feature_select_strategy": "default",
-                "tie_word_embeddings": False,
                 "ps_version": "v2",
             }
         )
@@ -211,6 +213,7 @@ class InternVLConfig:
         part.text("model_type", NATIVE_LANGUAGES)
         kind: Language = part["model_type"]
         decoder, context = read_language(part, kind)
+        decoder = replace(decoder, is_tied=_is_tied(top, part))
         top = Fields(data, "", {**top.absent, "template": NATIVE_LANGUAGES[kind]})
         return cls(
             vision=vision,
@@ -236,6 +239,18 @@ def read_vision(data: Mapping[str, Any]) -> ViTConfig:
         ConfigError: a field is missing, or of a value that the encoder has not.
     """
     return _vision(Fields({"vision_config": data}, "", _ABSENT))
+
+
+def _is_tied(top: Fields, text: Fields) -> bool:
+    """Whether a native model's output is its embedding: what the top says goes before the text's.
+
+    Where neither says so the files must hold an output: newer libraries tie it silently then, and
+    older ones do not.
+    """
+    for part in (top, text):
+        if part.data.get("tie_word_embeddings") is not None:
+            return part.flag("tie_word_embeddings")
+    return False
 
 
 def _shared(top: Fields) -> dict[str, Any]:
@@ -287,12 +302,15 @@ def _native_vision(top: Fields) -> ViTConfig:
             "use_mean_pooling": True,  # the only way to have no norm behind the last layer
         }
     )
-    return _vit(
+    vision = _vit(
         part,
         has_qkv_bias=part.flag("attention_bias"),
         has_qk_norm=part.flag("use_qk_norm"),
         select_layer=top["vision_feature_layer"],
     )
+    if not vision.has_qk_norm or vision.norm_eps == NATIVE_QK_EPS:
+        return vision
+    return replace(vision, qk_norm_eps=NATIVE_QK_EPS)
 
 
 def _vit(part: Fields, *, has_qkv_bias: bool, has_qk_norm: bool, select_layer: object) -> ViTConfig:

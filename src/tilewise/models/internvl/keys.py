@@ -74,7 +74,7 @@ def rules(cfg: InternVLConfig, form: NameForm = "official") -> tuple[KeyRule, ..
     return (
         *_native_vision(cfg, f"{before}vision_tower"),
         *_projector(f"{before}multi_modal_projector", parts),
-        *_ends(f"{inner}.embed_tokens", f"{inner}.norm", head),
+        *_ends(f"{inner}.embed_tokens", f"{inner}.norm", "" if cfg.decoder.is_tied else head),
         *layer(cfg.decoder, f"{inner}.layers.{{i}}"),
     )
 
@@ -204,20 +204,34 @@ def _language(cfg: InternVLConfig) -> list[KeyRule]:
     """The language model by its own names, each behind its prefix."""
     at = "language_model.model"
     layer = f"{at}.layers.{{i}}"
+    embed, output = f"{at}.embed_tokens", "language_model.lm_head"
     if cfg.language == "internlm2":
-        ends = _ends(f"{at}.tok_embeddings", f"{at}.norm", "language_model.output")
+        embed, output = f"{at}.tok_embeddings", "language_model.output"
+    ends = _ends(embed, f"{at}.norm", output)
+    if cfg.decoder.is_tied:  # as a native model may be; the layout has two equal tensors for it
+        ends = [_twice(embed, output), same(f"{at}.norm.weight", "decoder.norm.weight")]
+    if cfg.language == "internlm2":
         return ends + _internlm2(cfg.decoder, layer)
-    ends = _ends(f"{at}.embed_tokens", f"{at}.norm", "language_model.lm_head")
     return ends + (_fused if cfg.language == "phi3" else _separate)(cfg.decoder, layer)
 
 
 def _ends(embed: str, norm: str, output: str) -> list[KeyRule]:
-    """Embedding, last norm and output, which the family never ties."""
-    return [
+    """Embedding, last norm and output; "" for an output that is the embedding."""
+    table = [
         same(f"{embed}.weight", "decoder.embed.weight"),
         same(f"{norm}.weight", "decoder.norm.weight"),
-        same(f"{output}.weight", "decoder.output.weight"),
     ]
+    return [*table, same(f"{output}.weight", "decoder.output.weight")] if output else table
+
+
+def _twice(embed: str, output: str) -> KeyRule:
+    """An embedding that is the output too, written as both."""
+    return KeyRule(
+        theirs=(f"{embed}.weight", f"{output}.weight"),
+        ours="decoder.embed.weight",
+        load=lambda value, _: value,
+        store=lambda value: (value, value),
+    )
 
 
 def _internlm2(cfg: DecoderConfig, layer: str) -> list[KeyRule]:

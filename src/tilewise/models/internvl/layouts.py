@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from tilewise.errors import ConfigError
 from tilewise.models.internvl.config import (
     DTYPES,
     NATIVE,
+    NATIVE_QK_EPS,
     InternVLConfig,
     read_config,
 )
@@ -57,8 +59,8 @@ def renaming(folder: Path, layout: Layout) -> Renaming:
     Adapters are merged on the way.
 
     Raises:
-        ConfigError: the config cannot hold, the weights are quantised, or the model has version 1
-            of the merge, which the library has not.
+        ConfigError: the config cannot hold, the weights are quantised, or the layout has no place
+            for what the model has, as the library has none for version 1 of the merge.
         WeightsError: missing, damaged, extra or misshapen tensors, or no tokenizer.
     """
     data = read_file(folder)
@@ -79,13 +81,15 @@ def renaming(folder: Path, layout: Layout) -> Renaming:
     if layout == "native":
         config["image_token_id"] = _context_id(folder, data, cfg)
     preprocessor = (_native_preprocessor if layout == "native" else _official_preprocessor)(cfg)
+    made = read_config(config)
+    made = replace(made, decoder=replace(made.decoder, is_tied=cfg.decoder.is_tied))
     texts = {CONFIG: config}
     if (folder / PREPROCESSOR).is_file() and config["model_type"] != data["model_type"]:
         texts[PREPROCESSOR] = preprocessor
     return Renaming(
         files=files,
         before=before,
-        after=rules(read_config(config), layout),
+        after=rules(made, layout),
         texts={name: json.dumps(value, indent=2) + "\n" for name, value in texts.items()},
     )
 
@@ -110,6 +114,7 @@ def _native(data: Mapping[str, Any], cfg: InternVLConfig) -> dict[str, Any]:
             "config.json: ps_version is 'v1', and the transformers library has version 2 of the "
             "merge alone; the model stays in the official layout (--layout official)."
         )
+    _check_qk_eps(cfg, NATIVE_QK_EPS, "the transformers library has")
     return {
         "architectures": ["InternVLForConditionalGeneration"],
         "model_type": NATIVE,
@@ -119,7 +124,7 @@ def _native(data: Mapping[str, Any], cfg: InternVLConfig) -> dict[str, Any]:
         "llm_architecture": _official_class(data, cfg),
         "projector_hidden_act": "gelu",
         "text_config": _native_language(data, cfg),
-        "tie_word_embeddings": False,  # left out, newer libraries tie the head and change logits
+        "tie_word_embeddings": cfg.decoder.is_tied,  # left out, newer libraries tie the head
         "vision_config": _native_vision(cfg),
         "vision_feature_layer": cfg.vision.select_layer,
         "vision_feature_select_strategy": "default",
@@ -129,6 +134,7 @@ def _native(data: Mapping[str, Any], cfg: InternVLConfig) -> dict[str, Any]:
 
 def _official(data: Mapping[str, Any], cfg: InternVLConfig) -> dict[str, Any]:
     """The published config.json."""
+    _check_qk_eps(cfg, cfg.vision.norm_eps, "the official layout has, from its layer_norm_eps,")
     return {
         "architectures": ["InternVLChatModel"],
         "model_type": "internvl_chat",
@@ -144,6 +150,17 @@ def _official(data: Mapping[str, Any], cfg: InternVLConfig) -> dict[str, Any]:
         "vision_config": _vision(cfg),
         **_kept(data, cfg),
     }
+
+
+def _check_qk_eps(cfg: InternVLConfig, only: float, whose: str) -> None:
+    """Raises ConfigError where a layout has another eps in the norms of queries and keys."""
+    vit = cfg.vision
+    eps = vit.norm_eps if vit.qk_norm_eps is None else vit.qk_norm_eps
+    if vit.has_qk_norm and eps != only:
+        raise ConfigError(
+            "config.json: norms of queries and keys in the vision encoder have an eps of "
+            f"{eps}, and {whose} {only}; the model stays in its layout."
+        )
 
 
 def _official_class(data: Mapping[str, Any], cfg: InternVLConfig) -> str:
@@ -232,7 +249,7 @@ def _native_language(data: Mapping[str, Any], cfg: InternVLConfig) -> dict[str, 
         section |= {"attention_bias": False, "mlp_bias": False}
     if kind != "phi3":
         section["head_dim"] = cfg.decoder.head_size
-    return section
+    return section | {"tie_word_embeddings": cfg.decoder.is_tied}
 
 
 def _language(data: Mapping[str, Any], cfg: InternVLConfig, name: str) -> dict[str, Any]:
