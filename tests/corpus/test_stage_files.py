@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tilewise.corpus.stage_files import StageFolder
+import numpy as np
+import pytest
+
+from tilewise.corpus.dedup_steps import write_array
+from tilewise.corpus.image_index import index_images
+from tilewise.corpus.image_measure import measure_part
+from tilewise.corpus.image_store import ImagePart
+from tilewise.corpus.images import ImageConfig
+from tilewise.corpus.stage_files import RowWriter, StageFolder
+from tilewise.errors import ConfigError
 
 
 def _names(folder: Path) -> set[str]:
@@ -18,6 +31,57 @@ def test_what_a_kill_left_half_written_is_swept_and_nothing_else(tmp_path: Path)
     StageFolder(tmp_path).sweep()
     assert _names(tmp_path) == whole
     StageFolder(tmp_path / "nowhere").sweep()
+
+
+@contextmanager
+def small_files() -> Iterator[None]:
+    """No file may grow beyond a page: writes are cut short there, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def _array(folder: Path) -> None:
+    write_array(folder / "facts.npy", np.arange(40_000))
+
+
+def _rows(folder: Path) -> None:
+    with RowWriter(folder / "part-00000.jsonl.gz") as file:
+        for n in range(40_000):
+            file.write({"n": n * n * n})
+        file.commit()
+
+
+def _index(folder: Path) -> None:
+    index_images(folder)
+
+
+def _facts(folder: Path) -> None:
+    measure_part(folder, "a", ImageConfig())
+
+
+def _image(folder: Path) -> None:
+    with ImagePart(folder, "b") as part:
+        part.put("http://a.example/", bytes(9_000))
+
+
+@pytest.mark.parametrize("write", [_array, _rows, _index, _facts, _image])
+def test_a_full_disk_is_one_sentence_and_the_same_goes_on(
+    tmp_path: Path, write: Callable[[Path], None]
+) -> None:
+    with ImagePart(tmp_path, "a") as part:
+        for n in range(200):
+            part.put(f"http://a.example/{n}.png", b"no image %d" % n)
+    with small_files(), pytest.raises(ConfigError, match="the same command goes on") as told:
+        write(tmp_path)
+    assert "room" in str(told.value)
+    assert not list(tmp_path.glob(".*"))
+    write(tmp_path)
 
 
 def test_shards_that_are_no_more_go(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from tilewise.corpus.image_measure import facts_of, read_facts
 from tilewise.corpus.image_store import Row, part_rows
 from tilewise.corpus.images import Fetched
 from tilewise.corpus.robots import Rules
+from tilewise.corpus.stage_files import writing
 from tilewise.errors import DataError, SourceError
 from tilewise.sources.addresses import RefusedError
 
@@ -48,13 +49,16 @@ def index_images(folder: Path) -> int:
 
     Rows wait on disk and are mapped; sorting them takes 26 bytes of memory for each, and the
     addresses of one part at a time are held. Files are written under another name first.
+
+    Raises:
+        ConfigError: they cannot be written.
     """
     names = sorted(path.stem for path in folder.glob("*.log"))
     robots: dict[str, Row] = {}
-    waiting = folder / f".{KEYS}.{os.getpid()}.rows"
+    waiting = folder / f".{KEYS}.{os.getpid()}.tmp"
     count = 0
     try:
-        with waiting.open("wb") as file:
+        with writing(waiting), waiting.open("wb") as file:
             for number, name in enumerate(names):
                 table, rules = _table(folder, name, number)
                 file.write(table.tobytes())
@@ -256,13 +260,14 @@ def _hash(url: str) -> tuple[int, int]:
 
 
 def _replace(path: Path, parts: Iterable[bytes]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.new.tmp")
     try:
-        with part.open("wb") as file:
-            for data in parts:
-                file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        with writing(path):
+            with part.open("wb") as file:
+                for data in parts:
+                    file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from tilewise.corpus.image_facts import Facts, ImageMeter
 from tilewise.corpus.image_scorers import ImageScorers, scorers_of
-from tilewise.corpus.image_store import part_rows
+from tilewise.corpus.image_store import part_rows, write_all
 from tilewise.corpus.images import ImageConfig
+from tilewise.corpus.stage_files import writing
 from tilewise.records import Pixels
 
 
@@ -53,6 +54,9 @@ def measure_part(
 
     Returns:
         How many were ``measured``, and how many of these failed by reason.
+
+    Raises:
+        ConfigError: the facts cannot be written.
     """
     scorers = scorers or scorers_of(cfg.scorers)
     path, counts = folder / f"{name}.facts", Counter[str]()
@@ -65,11 +69,13 @@ def measure_part(
         with path.open("ab", buffering=0) as out, (folder / f"{name}.bytes").open("rb") as file:
             found = meter.draw_file(file, list(places.values()), scorers.drawn_side)
             for sha256, facts in zip(places, _scored(found, scorers), strict=True):
-                out.write(_line({"sha256": sha256} | _told(facts)))
+                with writing(path):
+                    write_all(out, _line({"sha256": sha256} | _told(facts)))
                 counts["measured"] += 1
                 if facts.reason:
                     counts[facts.reason] += 1
-            os.fsync(out.fileno())
+            with writing(path):
+                os.fsync(out.fileno())
     finally:
         meter.close()
     return counts
@@ -110,7 +116,8 @@ def _begin(path: Path, made: Mapping[str, Any]) -> set[str]:
             known |= {row["sha256"]} if "sha256" in row else set()
             end = begin + len(_line(row))
     if first != dict(made):
-        path.write_bytes(_line(made))
+        with writing(path):
+            path.write_bytes(_line(made))
         return set()
     os.truncate(path, end)
     return known

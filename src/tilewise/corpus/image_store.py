@@ -87,7 +87,7 @@ class ImagePart:
         try:
             if place is None:
                 place = self._bytes.seek(0, os.SEEK_END), len(data)
-                _write(self._bytes, data)
+                write_all(self._bytes, data)
                 self._contents[sha256] = place
         except OSError as err:
             raise self._unwritable(err) from err
@@ -121,7 +121,7 @@ class ImagePart:
         """Bring all to the disk."""
         try:
             os.fsync(self._bytes.fileno())
-            _write(self._log, _line({"synced": self._bytes.seek(0, os.SEEK_END)}))
+            write_all(self._log, _line({"synced": self._bytes.seek(0, os.SEEK_END)}))
             os.fsync(self._log.fileno())
         except OSError as err:
             raise self._unwritable(err) from err
@@ -130,10 +130,12 @@ class ImagePart:
     def close(self) -> None:
         """Bring all to the disk and let go of the files."""
         if not self._log.closed:
-            if self._unsynced:
-                self.sync()
-            self._bytes.close()
-            self._log.close()
+            try:
+                if self._unsynced:
+                    self.sync()
+            finally:
+                self._bytes.close()
+                self._log.close()
 
     def __enter__(self) -> Self:
         return self
@@ -150,7 +152,7 @@ class ImagePart:
         try:
             end = self._log.seek(0, os.SEEK_END)
             try:
-                _write(self._log, _line(row))
+                write_all(self._log, _line(row))
             except OSError:
                 self._log.truncate(end)
                 raise
@@ -205,7 +207,8 @@ class ImagePart:
             ) from err
 
     def _unwritable(self, err: OSError) -> ConfigError:
-        full = "make room" if err.errno in (errno.ENOSPC, errno.EDQUOT) else "check the folder"
+        is_full = err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        full = "make room" if is_full else "check the folder"
         return ConfigError(
             f"{self.log_path} cannot be written ({err.strerror}); {full}; the same command goes on "
             "where this one stopped."
@@ -279,7 +282,7 @@ def _line(row: Row) -> bytes:
     return json.dumps(row, separators=(",", ":")).encode() + b"\n"
 
 
-def _write(file: BinaryIO, data: bytes) -> None:
+def write_all(file: BinaryIO, data: bytes) -> None:
     """All of it; an unbuffered file may take less at a time."""
     view = memoryview(data)
     while view:

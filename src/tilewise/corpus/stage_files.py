@@ -222,13 +222,15 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        if err.errno in _FULL:
+        why = err.strerror or str(err)
+        # NumPy tells a short write without a number: "4000 requested and 512 written"
+        if err.errno in _FULL or (err.errno is None and why.endswith(" written")):
             raise ConfigError(
-                f"{path.parent}: there is no room ({err.strerror}); make some, and the same "
+                f"{path.parent}: there is no room ({why}); make some, and the same "
                 "command goes on where this one stopped."
             ) from err
         raise ConfigError(
-            f"{path}: cannot be written ({err.strerror}); check the folder given as --out."
+            f"{path}: cannot be written ({why}); check the folder given as --out."
         ) from err
 
 
