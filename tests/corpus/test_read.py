@@ -247,3 +247,11 @@ def test_the_golden_archive_is_read_as_expected(golden: GoldenFile) -> None:
     assert {drop.url: drop.reason for drop in read.dropped} == expected
     assert len(read.pages) == 285
     assert read.counts == {"image_http_status": 1}
+
+
+def test_of_a_field_that_is_there_twice_the_first_counts(tmp_path: Path) -> None:
+    path = tmp_path / "a.warc"
+    headers = "content-type: image/png\r\nX-Robots-Tag: noai\r\nx-robots-tag: noindex\r\n"
+    path.write_bytes(response("http://a.example/", headers=headers))
+    (page,) = Read(path).pages
+    assert (page.content_type, page.robots_tag) == ("text/html", "noai, noindex")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import numpy as np
@@ -44,6 +45,16 @@ def slow(words: list[str]) -> dict[int, float]:
 @given(st.lists(st.sampled_from(["a", "bc", "def", "ghij"]), min_size=1, max_size=60))
 def test_shares_of_ngrams_are_those_of_a_slow_count(words: list[str]) -> None:
     assert shares(words) == pytest.approx(slow(words))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_long_texts_have_the_shares_of_a_slow_count(seed: int) -> None:
+    draw = random.Random(seed)
+    words = [f"w{draw.randrange(4 + 40 * seed)}" for _ in range(300)]
+    at = draw.randrange(280)
+    assert shares(words + words[at : at + 15] * 3) == pytest.approx(
+        slow(words + words[at : at + 15] * 3)
+    )
 
 
 def test_ideographs_count_as_parts_of_words() -> None:

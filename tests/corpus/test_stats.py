@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -30,6 +31,15 @@ def dropped(whole: Document, reason: str) -> Dropped:
 )
 def test_tokens_are_words_and_single_ideographs(text: str, tokens: int) -> None:
     assert count_tokens(document("a", text)) == tokens
+
+
+@given(
+    st.text(alphabet="ab.\n \t\x1c\x85\xa0\u2003\u3000\u3001é中日かไ𠀀\U0003ffff\U00040000\ud800")
+)
+def test_tokens_of_any_text_are_those_of_the_rule(text: str) -> None:
+    letters = "\u0e01-\u0e4e\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    rule = re.compile(f"[{letters}]|[^\\s{letters}]+")
+    assert count_tokens(document("a", text)) == len(rule.findall(text))
 
 
 @given(VALUES, VALUES)

@@ -11,10 +11,8 @@ from typing import Any, Final
 from tilewise.corpus.dedup import DedupConfig
 from tilewise.corpus.extract import ExtractConfig
 from tilewise.corpus.fetch_config import FetchConfig
-from tilewise.corpus.filter_full import RULES
 from tilewise.corpus.filter_text import FILTERS, TextFilterConfig
 from tilewise.corpus.full_config import FullFilterConfig
-from tilewise.corpus.gates import GATES
 from tilewise.corpus.images import ImageConfig
 from tilewise.corpus.lines import LinesConfig
 from tilewise.corpus.raw import ReadConfig
@@ -124,6 +122,9 @@ def _strict() -> CorpusConfig:
 
 def _minimal() -> CorpusConfig:
     """Extraction, duplicates and images; text is judged by its length alone and not edited."""
+    from tilewise.corpus.filter_full import RULES  # noqa: PLC0415 - compiles 100 patterns
+    from tilewise.corpus.gates import GATES  # noqa: PLC0415
+
     judged = {"too_few_words", "too_many_words"}
     rules = {rule.id for rules in RULES.values() for rule in rules}
     return CorpusConfig(

@@ -100,13 +100,13 @@ def _document(page: RawPage, tree: Tree, cfg: ExtractConfig) -> Document | Dropp
     if cfg.obeys_opt_out and (rule := opted_out(tags)):
         return _dropped(page, "opted_out", rule, None)
     base = absolute(tree.head.base, page.url) if tree.head.base else page.url
-    license_id, source = find_license(tree, page.url)
     pruned = prune(tree, cfg.prune)
     blocks = write_blocks(pruned, choose_body(pruned, cfg.body), base or page.url)
     if not any(block.text for block in blocks if block.kind not in ("video", "audio")):
         return _dropped(page, "extract_empty", 0, 1)
     if cfg.needs_image and not any(block.image for block in blocks):
         return _dropped(page, "no_images", 0, 1)
+    license_id, source = find_license(tree, page.url)
     return Document(
         id=document_id(page.url, page.captured),
         url=page.url,

@@ -54,10 +54,7 @@ class _Writer:
         self._line: list[str] = []
         self._lines: list[str] = []
         self._waiting: list[WebImage] = []
-
-    def put(self, text: str) -> None:
-        """Text in a line."""
-        self._line.append(text)
+        self.put: Final = self._line.append  # text in a line
 
     def break_line(self) -> None:
         """End a line."""
@@ -69,6 +66,8 @@ class _Writer:
 
     def finish(self, kind: BlockKind, level: int) -> None:
         """End a block; images that stood in its sentences follow it."""
+        if not (self._line or self._lines or self._waiting):
+            return
         self.break_line()
         if self._lines:
             self.blocks.append(Block(kind=kind, text="\n".join(self._lines), level=level))
@@ -135,14 +134,15 @@ class _Walk:
         """Write a node and all that lies in it."""
         tags, ends, texts, gone = self._tree.tags, self._tree.ends, self._tree.texts, self._gone
         at, end, opened = node, ends[node], self._ends
+        put, skipped = self.writer.put, self._captions.skipped
         while at < end:
             while opened and at >= opened[-1]:
                 self._close(opened.pop())
             tag = tags[at]
             if not tag:
-                self.writer.put(texts[at])
+                put(texts[at])
                 at += 1
-            elif gone[at] or at in self._captions.skipped:
+            elif gone[at] or at in skipped:
                 at = ends[at]
             elif tag in BLOCKS:
                 at = self._block(at, tag)
@@ -157,7 +157,8 @@ class _Walk:
 
     def _finish(self) -> None:
         if self._open:
-            self.writer.finish(self._open[-1].kind, self._open[-1].level)
+            last = self._open[-1]
+            self.writer.finish(last.kind, last.level)
         else:
             self.writer.finish("text", 0)
 

@@ -128,8 +128,9 @@ def prune(tree: Tree, cfg: PruneConfig) -> Pruned:
     before = pruned.sums.plain(0)
     kept = bytes(pruned.is_gone)
     sizes = [list(part) for part in (tree.units, tree.linked, tree.signs)]
+    blocks = [at for at, tag in enumerate(tree.tags) if tag and tag not in _INLINE]
     for tags in (_LEAVES, _FRAMES):  # a frame is judged by what its lists of links leave of it
-        _by_links(pruned, tags, cfg)
+        _by_links(pruned, blocks, tags, cfg)
         pruned.settle()
     if pruned.sums.plain(0) < cfg.left_units <= before:  # what empties a page is undone
         pruned.is_gone = bytearray(kept)
@@ -152,7 +153,7 @@ def _by_names(pruned: Pruned, cfg: PruneConfig) -> None:
         if tag == "header":
             is_out = _is_site_header(pruned, at, is_in_article=at < article_end)
         else:
-            is_out = _is_boilerplate(pruned, at, whole, left, cfg)
+            is_out = _may_go(tag, attributes[at]) and _is_boilerplate(pruned, at, whole, left, cfg)
         if is_out:
             gone[at] = 1
             left -= sums.plain(at)
@@ -187,6 +188,15 @@ def _is_boilerplate(pruned: Pruned, node: int, whole: int, left: int, cfg: Prune
 
 
 _STRUCTURE: Final = frozenset(("nav", "footer", "aside", "header"))
+_HIDING: Final = frozenset(("hidden", "aria-hidden", "style"))
+
+
+def _may_go(tag: str, attributes: Attributes) -> bool:
+    """Whether anything speaks against an element, which is to be asked of each one."""
+    if tag in _STRUCTURE or not _HIDING.isdisjoint(attributes):
+        return True
+    names = attributes.get("class", ""), attributes.get("id", ""), attributes.get("role", "")
+    return sign_of(*names) != 0
 
 
 def _is_hidden(attributes: Attributes) -> bool:
@@ -217,23 +227,28 @@ def _is_slight(pruned: Pruned, node: int, cfg: PruneConfig) -> bool:
     return linked >= cfg.likely_link_share * units
 
 
-def _by_links(pruned: Pruned, judged: frozenset[str], cfg: PruneConfig) -> None:
-    """Lists of links among elements of some tags, and short blocks made of links."""
-    tree, gone, sums = pruned.tree, pruned.is_gone, pruned.sums
-    tags, ends = tree.tags, tree.ends
-    at, size = 1, len(tags)
-    while at < size:
-        tag = tags[at]
-        if not tag or tag in _INLINE:
-            at += 1
-        elif gone[at] or (tag in judged and _is_linked_block(pruned, at, cfg)):
+def _by_links(pruned: Pruned, blocks: list[int], judged: frozenset[str], cfg: PruneConfig) -> None:
+    """Lists of links among elements of some tags, and short blocks made of links.
+
+    ``blocks`` are all elements that are no part of a sentence.
+    """
+    tree, gone, linked = pruned.tree, pruned.is_gone, pruned.sums.linked
+    tags, ends, links = tree.tags, tree.ends, tree.links
+    after = 1
+    for at in blocks:
+        if at < after:
+            continue
+        end = ends[at]
+        if gone[at]:
+            after = end
+        elif linked[end] == linked[at]:
+            if links[end] == links[at]:
+                after = end
+        elif tags[at] in judged and _is_linked_block(pruned, at, cfg):
             gone[at] = 1
-            at = ends[at]
-        elif not sums.of(at)[1]:
-            at = at + 1 if tree.links_in(at) else ends[at]
+            after = end
         else:
             _drop_groups(pruned, at, judged & _GROUPED, cfg)
-            at += 1
 
 
 def _is_linked_block(pruned: Pruned, node: int, cfg: PruneConfig) -> bool:

@@ -13,5 +13,7 @@ CONTROLS: Final = {
 
 def clean(text: str) -> str:
     """Text on one line, spaces folded, without signs that are not seen."""
+    if text.isprintable() and "  " not in text:  # no other white space is printable
+        return text.strip()
     text = " ".join(text.split())
     return text if text.isprintable() else text.translate(CONTROLS).strip()

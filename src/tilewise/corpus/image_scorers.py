@@ -17,7 +17,6 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from tilewise.errors import ConfigError, MissingExtraError
 from tilewise.records import Pixels
@@ -136,6 +135,8 @@ class OnnxImageScorer:
 
     def _ready(self, pixels: Pixels) -> NDArray[np.float32]:
         """One picture as the model wants it."""
+        from PIL import Image  # noqa: PLC0415 - settings of a run without images need it not
+
         file, image = self.file, Image.fromarray(pixels)
         side = file.resize or file.size
         ratio = side / min(image.size) if file.keep_aspect else 0.0

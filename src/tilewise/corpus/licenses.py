@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from tilewise.corpus.extract_tree import Head, Tree
+from tilewise.corpus.languages import beyond_ascii
 from tilewise.corpus.license_names import by_address, by_text
 
 UNKNOWN: Final = "unknown"
@@ -141,7 +142,8 @@ _HINTS: Final = (
 )  # fmt: skip
 """One of these stands in every page that says something of rights; looked for first."""
 
-_HINTS_SPELLED: Final = tuple(hint.encode() for hint in _HINTS)
+_ASCII_HINTS: Final = tuple(hint.encode() for hint in _HINTS if hint.isascii())
+_OTHER_HINTS: Final = tuple(hint for hint in _HINTS if not hint.isascii())
 
 _NAMES: Final = (
     "Commons", "commons", "CC BY", "CC-BY", "CC0", "GNU General", "GNU Free", "GNU Lesser",
@@ -149,12 +151,12 @@ _NAMES: Final = (
 )  # fmt: skip
 """One of these stands in every sentence that names a licence which is known here."""
 
-_UNDER: Final = re.compile(
+_UNDER_SMALL: Final = re.compile(
     r"(?:licen[sc]ed|available|released|published|distributed|shared|provided|copied|modify it"
     r"|redistribute it|modify this \w+) +(?:\w+ +){0,4}?under\b|licen[sc]e *:|licen[sc]e +is\b"
-    r"|采用|依据|遵循|基于|採用|依據",
-    re.IGNORECASE,
+    r"|采用|依据|遵循|基于|採用|依據"
 )
+_UNDER: Final = re.compile(_UNDER_SMALL.pattern, re.IGNORECASE)
 _RESERVED: Final = re.compile(
     r"all rights reserved|版权所有|保留所有权利|保留一切权利|版權所有|無断転載を禁", re.IGNORECASE
 )
@@ -167,7 +169,9 @@ def _of_text(text: str) -> License | None:
     if not any(name in text for name in _NAMES):
         return None
     found = set()
-    for match in _UNDER.finditer(text):
+    is_plain = text.isascii()  # then its small letters stand where its letters do
+    under = _UNDER_SMALL.finditer(text.lower()) if is_plain else _UNDER.finditer(text)
+    for match in under:
         if name := by_text(text[match.start() : match.end() + _AROUND]):
             found.add(name)
     return License(strictest(found), "text") if found else None
@@ -177,7 +181,11 @@ def _told(tree: Tree) -> str:
     """The page's text if it says anything of rights, else "": its last part where it is long."""
     text = " ".join(tree.texts)[-_MOST_TEXT:]
     folded = text.encode("utf-8", "surrogatepass").lower()  # no hint has other capitals
-    return " ".join(text.split()) if any(hint in folded for hint in _HINTS_SPELLED) else ""
+    if not any(map(folded.__contains__, _ASCII_HINTS)):
+        beyond = beyond_ascii(text, folded)  # short, and in it hints stay whole
+        if not any(hint in beyond and hint in text for hint in _OTHER_HINTS):
+            return ""
+    return " ".join(text.split())
 
 
 def _of_host(url: str) -> License | None:

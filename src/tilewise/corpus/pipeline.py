@@ -12,7 +12,6 @@ from time import perf_counter
 from types import ModuleType
 from typing import Any, Final, cast
 
-from tilewise.corpus.final_stage import write_indexes
 from tilewise.corpus.page_watch import has_culprit, note
 from tilewise.corpus.plan import Run
 from tilewise.corpus.read_step import EXTRACT, READ
@@ -23,6 +22,7 @@ from tilewise.corpus.stages import (
     STAGES,
     ShardWork,
     count_shards,
+    finish,
     open_stage,
     prepare,
 )
@@ -196,7 +196,7 @@ def _run_pass(
     wall_s = perf_counter() - began
     summaries = [_summed(run, stage, outcomes[stage], global_s, wall_s) for stage in stages]
     if name == FINAL:
-        write_indexes(run, counts_of(run))
+        finish(run, counts_of(run))
         if not run.cfg.run.keep_steps:
             for stage in STAGES:
                 shutil.rmtree(run.folder(stage) / STEPS, ignore_errors=True)

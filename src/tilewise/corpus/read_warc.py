@@ -43,14 +43,15 @@ def read_warc(
         try:
             for record, offset in _records(file, at, end):
                 last, was_counted = offset, False
-                if _kind(record) not in _READ:
+                said = _fields(record.headers)
+                if said.get("warc-type", "").lower() not in _READ:
                     continue
-                body = _body(record, limit)
+                body = _body(record, said, limit)
                 if not body.is_whole:
                     counts("truncated_record")
                     is_whole = False
                     break  # a wrong length may hide records that follow
-                raw = _raw(record, body.data, name, offset, counts, cfg)
+                raw = _raw(record, said, body.data, name, offset, counts, cfg)
                 if raw is not None:
                     yield raw
         except _BROKEN:
@@ -69,8 +70,12 @@ def read_warc(
 _READ: Final = ("response", "resource", "unknown", "")
 
 
-def _kind(record: Any) -> str:
-    return str(record.headers.get("WARC-Type") or "").lower()
+_Fields = dict[str, str]
+
+
+def _fields(headers: Any) -> _Fields:
+    """Values by names in small letters, the first of several; asking for one takes as long."""
+    return {name.lower(): value for name, value in reversed(list(headers.items()))}
 
 
 def _records(file: BinaryIO, at: int, end: int) -> Iterator[tuple[Any, int]]:
@@ -160,45 +165,53 @@ def _places(data: bytes, start: int) -> list[int]:
     return sorted(places)
 
 
-def _body(record: Any, limit: int) -> _Body:
+def _body(record: Any, said: _Fields, limit: int) -> _Body:
     """What a record holds, after its HTTP header if it has one, at most ``limit`` bytes."""
-    if str(record.headers.get("Content-Type") or "").lower().startswith("application/http"):
+    if said.get("content-type", "").lower().startswith("application/http"):
         record.parse_http(auto_decode="none")
     length = record.content_length
     data = record.reader.read(min(length, limit))
-    names = ("WARC-Target-URI", "Content-Length")
-    is_named = all(record.headers.get(name) is not None for name in names)
+    is_named = "warc-target-uri" in said and "content-length" in said
     return _Body(data, is_named and len(data) >= min(length, limit))
 
 
 def _raw(
-    record: Any, body: bytes, name: str, offset: int, counts: Counts, cfg: ReadConfig
+    record: Any,
+    said: _Fields,
+    body: bytes,
+    name: str,
+    offset: int,
+    counts: Counts,
+    cfg: ReadConfig,
 ) -> Raw | None:
-    """What a record is, or None after it was counted."""
-    headers, http = record.headers, record.http_headers
-    kind, status, robots_tag, is_cut = headers.get("Content-Type") or "", 200, "", False
+    """What a record is, or None after it was counted; ``said`` are its header's fields."""
+    http = record.http_headers
+    kind, status, robots_tag, is_cut = said.get("content-type", ""), 200, "", False
     if http is not None:
-        status, kind = http.status_code, http.get("Content-Type") or ""
+        status = http.status_code
         if not isinstance(status, int):
             counts("broken_http_header")
             return None
-        robots_tag = ", ".join(http.get_multiple("X-Robots-Tag"))
-        body = _without_next(body, http.get("Content-Length") or "", counts)
+        sent = _fields(http)
+        kind = sent.get("content-type", "")
+        if "x-robots-tag" in sent:
+            robots_tag = ", ".join(http.get_multiple("X-Robots-Tag"))
+        body = _without_next(body, sent.get("content-length", ""), counts)
         limit = max(cfg.max_page_bytes, cfg.max_image_bytes) + 1
         body, is_cut = decoded_body(
-            body, http.get("Transfer-Encoding") or "", http.get("Content-Encoding") or "", limit
+            body, sent.get("transfer-encoding", ""), sent.get("content-encoding", ""), limit
         )
         if is_cut:
             counts("truncated_body")
     capture = Capture(
-        url=(headers.get("WARC-Target-URI") or "").strip(" <>"),
+        url=said.get("warc-target-uri", "").strip(" <>"),
         data=body,
         content_type=kind,
-        captured=headers.get("WARC-Date") or "",
+        captured=said.get("warc-date", ""),
         archive=name,
         offset=offset,
         robots_tag=robots_tag,
-        is_cut=is_cut or headers.get("WARC-Truncated") is not None,
+        is_cut=is_cut or "warc-truncated" in said,
     )
     return as_raw(capture, status, counts, cfg)
 

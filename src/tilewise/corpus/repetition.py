@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,7 +15,14 @@ TOP_SIZES: Final = (2, 3, 4)
 REPEATED_SIZES: Final = (5, 6, 7, 8, 9, 10)
 """Sizes of n-gram of which every repeated one counts."""
 
+_SIZES: Final = frozenset((*TOP_SIZES, *REPEATED_SIZES))
+
+_FEW: Final = 100
+"""Up to so many places are looked at one by one: a call of NumPy takes as long as ten of them."""
+
 _Ids = NDArray[np.int64]
+_Few = list[list[int]]
+"""Where each n-gram that is said more than once begins, in order."""
 
 
 class Repeated(NamedTuple):
@@ -61,21 +69,42 @@ def ngram_shares(ids: _Ids, lengths: _Ids, per_word: int = 1) -> dict[int, float
     if not len(ids):
         return shares
     ends = np.zeros(len(ids) + 1, dtype=np.int64)
-    np.cumsum(lengths[ids], out=ends[1:])
-    total = int(ends[-1])
-    starts = np.flatnonzero((np.bincount(ids) > 1)[ids])
-    codes = ids[starts]
+    lengths[ids].cumsum(out=ends[1:])
+    starts = (np.bincount(ids) > 1)[ids].nonzero()[0]
+    for size, found in _sizes(starts, ids[starts], ends, per_word):
+        shares[size] = min(found / int(ends[-1]), 1.0)
+    return shares
+
+
+def _sizes(starts: _Ids, codes: _Ids, ends: _Ids, per_word: int) -> Iterator[tuple[int, int]]:
+    """(Size in words, characters) of the n-grams that are said more than once.
+
+    Args:
+        starts: where words begin that are said more than once, in order.
+        codes: which word each of them is.
+        ends: characters before each word.
+        per_word: as for ``ngram_shares``.
+    """
+    few: _Few | None = None
     for size in range(2, REPEATED_SIZES[-1] * per_word + 1):
+        if few is None and len(starts) <= _FEW:
+            few, ends_of = _by_code(starts.tolist(), codes.tolist()), ends.tolist()
+        words_long, odd = divmod(size, per_word)
+        is_top, is_asked = words_long in TOP_SIZES, not odd and words_long in _SIZES
+        if few is not None:
+            few = _longer_of_few(few)
+            if not few:
+                return
+            if is_asked:
+                measured = _most_frequent_of_few if is_top else _all_repeated_of_few
+                yield words_long, measured(few, size, ends_of)
+            continue
         starts, codes = _longer(starts, codes)
         if not len(starts):
-            break
-        words_long, odd = divmod(size, per_word)
-        if odd or words_long not in shares:
-            continue
-        part = (starts, codes, size, ends)
-        found = _most_frequent(*part) if words_long in TOP_SIZES else _all_repeated(*part)
-        shares[words_long] = min(found / total, 1.0)
-    return shares
+            return
+        if is_asked:
+            part = (starts, codes, size, ends)
+            yield words_long, _most_frequent(*part) if is_top else _all_repeated(*part)
 
 
 def _longer(starts: _Ids, codes: _Ids) -> tuple[_Ids, _Ids]:
@@ -88,21 +117,19 @@ def _longer(starts: _Ids, codes: _Ids) -> tuple[_Ids, _Ids]:
         starts: where the shorter ones begin, in order.
         codes: a number below that of all words for each, equal for equal ones.
     """
-    at = np.flatnonzero(starts[1:] - starts[:-1] == 1)
+    at = (starts[1:] - starts[:-1] == 1).nonzero()[0]
     if len(at) < 2:
         return starts[:0], codes[:0]
     starts, pairs = starts[at], codes[at] * (int(codes.max()) + 1) + codes[at + 1]
-    order = np.argsort(pairs, kind="stable")
+    order = pairs.argsort(kind="stable")
     in_order = pairs[order]
     differs = np.ones(len(pairs) + 1, dtype=bool)
     np.not_equal(in_order[1:], in_order[:-1], out=differs[1:-1])
     again = ~(differs[:-1] & differs[1:])
-    found = order[again]
-    if not len(found):
-        return found, found
-    numbers = np.cumsum(differs[:-1])[again]
-    by_place = np.argsort(found, kind="stable")
-    return starts[found[by_place]], numbers[by_place]
+    numbers = np.zeros(len(pairs), dtype=np.int64)  # by place; 0 for what is said once
+    numbers[order[again]] = differs[:-1].cumsum()[again]
+    found = numbers.nonzero()[0]
+    return starts[found], numbers[found]
 
 
 def _most_frequent(starts: _Ids, codes: _Ids, size: int, ends: _Ids) -> int:
@@ -123,3 +150,35 @@ def _all_repeated(starts: _Ids, codes: _Ids, size: int, ends: _Ids) -> int:
         (ends[begin[0] + size] - ends[begin[0]])
         + (ends[begin[1:] + size] - ends[np.minimum(covered_from, begin[1:] + size)]).sum()
     )
+
+
+def _by_code(starts: list[int], codes: list[int]) -> _Few:
+    groups: dict[int, list[int]] = {}
+    for start, code in zip(starts, codes, strict=True):
+        groups.setdefault(code, []).append(start)
+    return list(groups.values())
+
+
+def _longer_of_few(groups: _Few) -> _Few:
+    """As ``_longer``."""
+    places = sorted((start, code) for code, group in enumerate(groups) for start in group)
+    longer: dict[tuple[int, int], list[int]] = {}
+    for (start, code), (after, code_after) in pairwise(places):
+        if after - start == 1:
+            longer.setdefault((code, code_after), []).append(start)
+    return [group for group in longer.values() if len(group) > 1]
+
+
+def _most_frequent_of_few(groups: _Few, size: int, ends: Sequence[int]) -> int:
+    """As ``_most_frequent``."""
+    most = max(map(len, groups))
+    return most * max(ends[g[0] + size] - ends[g[0]] for g in groups if len(g) == most)
+
+
+def _all_repeated_of_few(groups: _Few, size: int, ends: Sequence[int]) -> int:
+    """As ``_all_repeated``."""
+    chars = covered = 0
+    for start in sorted(start for group in groups for start in group[1:]):
+        chars += ends[start + size] - ends[max(covered, start)]
+        covered = start + size
+    return chars

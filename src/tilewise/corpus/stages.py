@@ -1,17 +1,18 @@
-"""The stages by name: what each needs before its shards, and what it does with one of them."""
+"""The stages by name: what each needs before its shards, and what it does with one of them.
+
+A process imports the stages that it works for: images and the network take as long to load as some
+hundred pages to judge.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from tilewise.corpus import dedup_stage, final_stage, image_stage
-from tilewise.corpus.filter_full import filter_full
 from tilewise.corpus.filter_text import filter_text
 from tilewise.corpus.plan import Run
 from tilewise.corpus.read_step import EXTRACT, READ, read_shard
-from tilewise.corpus.scorers import from_files
 from tilewise.corpus.stage_files import StageFolder, Told
 from tilewise.corpus.steps import Outcome, Step, filtered, shard_key
 from tilewise.runners.work import Runner
@@ -52,7 +53,18 @@ def prepare(run: Run, stage: str, runner: Runner, told: Told) -> None:
 
 def count_shards(run: Run, stage: str) -> int:
     """Shards that a stage leaves."""
-    return len(final_stage.groups(run)) if stage == FINAL else len(run.shards)
+    if stage != FINAL:
+        return len(run.shards)
+    from tilewise.corpus.final_stage import groups  # noqa: PLC0415 - see above
+
+    return len(groups(run))
+
+
+def finish(run: Run, counts: Mapping[str, Any]) -> None:
+    """Write what goes along with the output, once all of its shards are there."""
+    from tilewise.corpus.final_stage import write_indexes  # noqa: PLC0415 - see above
+
+    write_indexes(run, counts)
 
 
 def _filter(run: Run, stage: str, step: Step, settings: object) -> ShardWork:
@@ -74,21 +86,54 @@ def _prelim_text(run: Run) -> ShardWork:
     return _filter(run, PRELIM_TEXT, partial(filter_text, cfg=cfg), cfg)
 
 
+def _dedup(run: Run) -> ShardWork:
+    from tilewise.corpus.dedup_stage import open_dedup  # noqa: PLC0415 - see above
+
+    return open_dedup(run)
+
+
+def _find_duplicates(run: Run, runner: Runner, told: Told) -> None:
+    from tilewise.corpus.dedup_stage import find  # noqa: PLC0415 - see above
+
+    find(run, runner, told)
+
+
+def _images(run: Run) -> ShardWork:
+    from tilewise.corpus.image_stage import open_images  # noqa: PLC0415 - see above
+
+    return open_images(run)
+
+
+def _find_images(run: Run, runner: Runner, told: Told) -> None:
+    from tilewise.corpus.image_stage import find  # noqa: PLC0415 - see above
+
+    find(run, runner, told)
+
+
 def _detailed_text(run: Run) -> ShardWork:
+    from tilewise.corpus.filter_full import filter_full  # noqa: PLC0415 - see above
+    from tilewise.corpus.scorers import from_files  # noqa: PLC0415
+
     cfg = run.cfg.detailed_text
     step = partial(filter_full, cfg=cfg, scorers=from_files(run.cfg.scorers))
     return _filter(run, DETAILED_TEXT, step, [cfg, run.cfg.scorers])
 
 
+def _final(run: Run) -> ShardWork:
+    from tilewise.corpus.final_stage import WriteGroup  # noqa: PLC0415 - see above
+
+    return WriteGroup(run)
+
+
 _OPEN: Final[Mapping[str, Callable[[Run], ShardWork]]] = {
     PRELIM_TEXT: _prelim_text,
-    DEDUP: dedup_stage.open_dedup,
-    IMAGE: image_stage.open_images,
+    DEDUP: _dedup,
+    IMAGE: _images,
     DETAILED_TEXT: _detailed_text,
-    FINAL: final_stage.WriteGroup,
+    FINAL: _final,
 }
 
 _PREPARE: Final[Mapping[str, Callable[[Run, Runner, Told], None]]] = {
-    DEDUP: dedup_stage.find,
-    IMAGE: image_stage.find,
+    DEDUP: _find_duplicates,
+    IMAGE: _find_images,
 }

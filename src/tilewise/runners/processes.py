@@ -32,7 +32,7 @@ LOOK_S: Final = 0.5
 END_S: Final = 5.0
 """How long a process may take to clean up before it is killed."""
 
-_NEW_OBJECTS: Final = 20_000
+_NEW_OBJECTS: Final = 200_000
 """Between two looks for cycles in a process."""
 
 _ANONYMOUS: Final = re.compile(r"^RssAnon:\s+(\d+) kB$", re.MULTILINE)
@@ -305,6 +305,7 @@ def memory_of(pid: int | None) -> int:
 
 def _serve(line: Connection) -> None:
     """What a process does: it works on what it is sent until it is told to end."""
+    gc.disable()
     signal.signal(signal.SIGTERM, _leave)
     depend_on_parent()
     become_worker()
@@ -328,9 +329,11 @@ def _serve(line: Connection) -> None:
 
 def _look_seldom_for_cycles() -> None:
     """What was loaded stays, and what is worked on has few cycles; looking took a tenth of all."""
-    gc.collect()
+    if gc.isenabled():  # what the work before has left
+        gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, 10, 10)
+    gc.enable()
 
 
 def _leave(*_: object) -> None:
