@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.superres_parts.prints import ROOT, Wear, make_print
 from tests.goldens import golden_root
@@ -69,6 +69,32 @@ def test_what_surrounds_print_does_not_change_its_height(made: str) -> None:
         "rules": _ruled(page),
     }
     assert measure(changes[made]).x_height == pytest.approx(measure(page).x_height, rel=0.08)
+
+
+@needs_fonts
+def test_dotted_leaders_are_no_print() -> None:
+    font = ImageFont.truetype(str(ROOT / "LiberationSans-Regular.ttf"), 24)
+    for size in (24, 28):
+        dots = font.font_variant(size=size)
+        sheet = Image.new("L", (900, 600), 255)
+        pen = ImageDraw.Draw(sheet)
+        for row in range(9):
+            pen.text((20, 40 + row * 55), f"Chapter {row}", 0, font)
+            pen.text((150, 40 + row * 55), "." * 80, 0, dots)
+            pen.text((820, 40 + row * 55), f"{row * 7}", 0, font)
+        found = measure(np.asarray(sheet.convert("RGB")))
+        assert found.x_height == pytest.approx(12.5, abs=1)
+
+
+@needs_fonts
+def test_small_print_below_a_half_tone_is_found() -> None:
+    page = make_print(Wear(x_height=6, noise=0), 5).pixels
+    down, across = np.mgrid[:600, : page.shape[1]]
+    dots = np.cos(down * np.pi / 3) + np.cos(across * np.pi / 3) > 0.5
+    tone = np.repeat(np.where(dots, 20, 245).astype(np.uint8)[..., None], 3, 2)
+    alone, below = measure(page), measure(np.concatenate([tone, page]))
+    assert not measure(tone).has_text
+    assert below.x_height == pytest.approx(alone.x_height, rel=0.1)
 
 
 def _noise_field(shape: tuple[int, ...]) -> Pixels:

@@ -56,7 +56,7 @@ def test_the_factor_is_less_where_the_tile_budget_ends() -> None:
     choice = decide(SHARP, _up_to(1.5))
     assert choice.factor == 1.5
     assert "x2 does not fit the tile budget" in choice.reason
-    full = decide(SHARP, _up_to(1.1))
+    full = decide(SHARP, _up_to(1.4))
     assert full.method == "none"
     assert "--max-tiles" in full.reason
 
@@ -127,6 +127,28 @@ def test_a_network_that_invents_is_refused_by_the_gate(monkeypatch: pytest.Monke
     assert made == ["ours", "bicubic"]
     assert found.decision.method == "bicubic"
     assert "ours was not true to the page" in found.decision.reason
+
+
+@needs_fonts
+def test_a_network_stays_where_interpolation_is_less_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thin strokes of 4 px: no way of enlarging gives 35 dB, and interpolation 4 dB less."""
+    page = Page(pixels=make_print(Wear(x_height=4), 1000).pixels, name="page")
+    found = prepared(page, "auto", lambda width, height: width)
+    assert found.decision.method == "ours"
+    blur = found.decision.blur or 0.0
+    other = prepare._made(page, 2.0, "bicubic")
+    match = likeness(page.pixels, found.page.pixels, blur)
+    assert likeness(page.pixels, other.pixels, blur) + 2 < match < PolicyConfig().faithful_db
+
+
+@needs_fonts
+def test_noisy_paper_is_interpolated() -> None:
+    """A network makes black specks of noise, which a reader takes for dots."""
+    page = Page(pixels=make_print(Wear(x_height=6, noise=5), 3).pixels, name="page")
+    found = prepared(page, "auto", lambda width, height: width)
+    assert found.decision.method == "bicubic"
+    assert found.decision.factor == 2
+    assert "too noisy for a network" in found.decision.reason
 
 
 @needs_fonts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,8 @@ from tilewise.sources.components import Boxes, pieces
 Floats = NDArray[np.float32]
 Inks = NDArray[np.bool_]
 
-MOST_PIECES: Final = 700
-"""Of a picture, the first from the top are looked at."""
+MOST_PIECES, BANDS = 700, 4
+"""Of a picture, so many are looked at, in so many bands: half tones have thousands."""
 
 LEAST_HEIGHT, MOST_HEIGHT = 3, 110
 """Of pieces that may be letters, in px."""
@@ -24,6 +24,9 @@ CAPITALS: Final = 0.70
 
 PIECE: Final = 14.0
 """A line is measured in stretches of so many of its heights, so that it may be askew."""
+
+DOTS, EVEN = 8, 0.8
+"""A dotted line has so many pieces, and so much of them are alike and at even steps."""
 
 LEAST_STRETCH: Final = 3.0
 """A stretch has at least so many heights of its small letters, and two pieces."""
@@ -82,7 +85,7 @@ def find_lines(levels: Floats, ink: Inks) -> list[Line]:
         levels: grey levels (height, width), 0 to 255.
         ink: where the picture differs from its paper, (height, width).
     """
-    boxes = _letters(pieces(ink))[:MOST_PIECES]
+    boxes = _spread(_without_dots(_letters(pieces(ink))))
     found = []
     for chain in _chains(boxes):
         for part in _stretches(boxes[chain]):
@@ -101,6 +104,41 @@ def _letters(boxes: Boxes) -> Boxes:
     fits = (height >= LEAST_HEIGHT) & (height <= MOST_HEIGHT) & (width < 25 * height)
     chosen = boxes[fits]
     return chosen[np.argsort(chosen[:, 1], kind="stable")]
+
+
+def _without_dots(boxes: Boxes) -> Boxes:
+    """Leave out dotted and dashed lines, whose pieces would pass for letters of their height."""
+    rows = boxes[:, [1, 3]]
+    keys, counts = np.unique(rows, axis=0, return_counts=True)
+    is_dot = np.zeros(len(boxes), np.bool_)
+    for key in keys[counts >= DOTS]:
+        at = np.flatnonzero((np.abs(rows - key) <= 1).all(1))
+        is_dot[at] |= _is_dotted(boxes[at])
+    return boxes[~is_dot]
+
+
+def _is_dotted(boxes: Boxes) -> bool:
+    """Whether pieces at one height are of one width, at even steps, and far apart.
+
+    Figures and capitals are higher than wide; characters as wide as high stand closer.
+    """
+    left = np.sort(boxes[:, 0])
+    wide, tall = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    width, height, step = (float(np.median(v)) for v in (wide, tall, np.diff(left)))
+    if width < 0.8 * (height - 1) or step < 1.4 * width:
+        return False
+    is_like = np.abs(wide - width) <= 1
+    is_next = np.abs(np.diff(left) - step) <= 1
+    return bool(is_like.mean() >= EVEN and is_next.mean() >= EVEN)
+
+
+def _spread(boxes: Boxes) -> Boxes:
+    """At most ``MOST_PIECES``, in bands over the whole height where there are more."""
+    if len(boxes) <= MOST_PIECES:
+        return boxes
+    band = MOST_PIECES // BANDS
+    starts = np.linspace(0, len(boxes) - band, BANDS).astype(np.intp)
+    return boxes[np.unique((starts[:, None] + np.arange(band)).ravel())]
 
 
 def _chains(boxes: Boxes) -> list[list[int]]:
@@ -153,9 +191,10 @@ def _measured(levels: Floats, ink: Inks, boxes: Boxes) -> tuple[Line, bool] | No
     part, spots = levels[first:last, left:right], ink[first:last, left:right]
     if spots.all():
         return None
-    paper, inked = float(np.median(part[~spots])), float(part[spots].mean())
+    counts = np.bincount(part[~spots].astype(np.uint8), minlength=256)
+    paper, inked = _quantile(np.arange(256), counts, 0.5), float(part[spots].mean())
     apart = abs(inked - paper)
-    if float(np.percentile(np.abs(part[~spots] - paper), 75)) > UNEVEN * apart:
+    if _quantile(np.abs(np.arange(256) - paper), counts, 0.75) > UNEVEN * apart:
         return None
     rows = np.clip((paper - part) if inked < paper else (part - paper), 0, None).mean(1)
     found = _zone(rows, top - first, tall)
@@ -167,6 +206,13 @@ def _measured(levels: Floats, ink: Inks, boxes: Boxes) -> tuple[Line, bool] | No
         x_height=stop - start, is_dark=inked < paper,
     )  # fmt: skip
     return line, has_other
+
+
+def _quantile(values: NDArray[Any], counts: NDArray[np.intp], share: float) -> float:
+    """The value that so much of all are at most, of values that come so many times."""
+    order = np.argsort(values, kind="stable")
+    reach = np.cumsum(counts[order])
+    return float(values[order][int(np.searchsorted(reach, share * reach[-1]))])
 
 
 def _zone(rows: Floats, top: int, tall: int) -> tuple[float, float, bool] | None:

@@ -36,14 +36,14 @@ class PolicyConfig:
     ``most_share``, ``most_noise``: blur by x-height, and noise in grey levels, above which a blur
     is not undone. ``floor``: see ``deblur.deblurred``; ``jpeg_floor`` where JPEG left traces.
     ``faithful_db``: PSNR of what came out, made small or blurred again, against the page;
-    ``noisy_db`` where JPEG left traces or noise is above ``noisy``.
+    ``noisy_db`` where JPEG left traces or noise is above ``noisy``, and no network enlarges there.
     """
 
     small_px: float = 7.0
     wanted_px: float = 8.0
     factors: tuple[float, ...] = (2.0, 3.0, 4.0)
     blur_share: float = 0.15
-    least_gain: float = 1.25
+    least_gain: float = 1.5
     most_share: float = 0.36
     most_noise: float = 10.0
     floor: float = 0.005

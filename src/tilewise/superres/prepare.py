@@ -128,19 +128,28 @@ def _by_factor(page: Page, factor: float, redraw: Redraw | None) -> Prepared:
 def _enlarged(
     page: Page, found: PageMeasure, choice: Choice, decision: Decision, cfg: PolicyConfig
 ) -> Prepared:
-    """Enlarge by what measured best; by interpolation where that is not true to the page."""
+    """Enlarge by what measured best; by interpolation where that is truer to the page.
+
+    Thin sharp strokes are given back by nothing to the limit's dB; interpolation, which softens
+    them, least of all. So a network below the limit is compared with what would take its place.
+    Noisy paper is never shown to a network, which makes black specks of its noise.
+    """
     name = _best(choice.factor)
+    if name != INTERPOLATION and found.noise > cfg.noisy:
+        reason = f"{decision.reason}; too noisy for a network ({found.noise:.0f} levels)"
+        name, decision = INTERPOLATION, replace(decision, reason=reason)
     made = _made(page, choice.factor, name)
     if name != INTERPOLATION:
-        match = likeness(page.pixels, made.pixels, found.blur or 0.0)
-        if match < cfg.least_db(found):
-            decision = replace(
-                decision,
-                reason=f"{decision.reason}; {name} was not true to the page ({match:.1f} dB of "
-                f"{cfg.least_db(found):g} dB), so it is interpolated",
-            )
-            name = INTERPOLATION
-            made = _made(page, choice.factor, name)
+        blur, least = found.blur or 0.0, cfg.least_db(found)
+        match = likeness(page.pixels, made.pixels, blur)
+        if match < least:
+            other = _made(page, choice.factor, INTERPOLATION)
+            if likeness(page.pixels, other.pixels, blur) > match:
+                reason = (
+                    f"{decision.reason}; {name} was not true to the page ({match:.1f} dB of "
+                    f"{least:g} dB), so it is interpolated"
+                )
+                made, name, decision = other, INTERPOLATION, replace(decision, reason=reason)
     return Prepared(page=made, decision=replace(decision, method=name))
 
 

@@ -16,7 +16,12 @@ _TABLE: Final = (
 )  # fmt: skip
 """The low frequencies of the luminance table of ITU-T T.81, annex K."""
 
-MOST_BLOCKS: Final = 1200
+MOST_LOOKED_AT: Final = 20_000
+"""Blocks of a picture, in whole rows, that are searched for contents."""
+
+MOST_BLOCKS: Final = 700
+"""Of those with contents."""
+
 QUALITIES: Final = tuple(range(5, 96))
 SPREAD: Final = 0.7
 """Of rounding to whole grey levels, in units of the coefficients, with some room."""
@@ -35,32 +40,37 @@ def jpeg_quality(levels: Pixels) -> int | None:
         levels: uint8 (height, width), luminance.
     """
     rows, cols = levels.shape[0] // 8, levels.shape[1] // 8
-    blocks = levels[: rows * 8, : cols * 8].reshape(rows, 8, cols, 8).swapaxes(1, 2)
-    every = blocks.reshape(-1, 64)
-    lively = every[np.ptp(every, 1) > 8] if len(every) else every
-    if len(lively) < 4:
+    if rows * cols == 0:
         return None
-    chosen = lively[:: -(-len(lively) // MOST_BLOCKS)].astype(np.float32).reshape(-1, 8, 8)
+    blocks = levels[: rows * 8, : cols * 8].reshape(rows, 8, cols, 8).swapaxes(1, 2)
+    blocks = blocks[:: max(1, rows * cols // MOST_LOOKED_AT)]
+    is_lively = blocks.max((2, 3)) - blocks.min((2, 3)) > 8
+    row, col = np.nonzero(is_lively)
+    if len(row) < 4:
+        return None
+    step = -(-len(row) // MOST_BLOCKS)
+    chosen = blocks[row[::step], col[::step]].astype(np.float32)
     basis = _basis()
     found = np.einsum("ki,nij,lj->nkl", basis[:6], chosen, basis[:6], optimize=True)
     return _likeliest(found.reshape(len(chosen), 36)[:, 1:])
 
 
 def _likeliest(found: NDArray[np.float32]) -> int | None:
-    table = np.array(_TABLE, np.float64).ravel()[1:]
+    # Zeros lie on multiples of every step and say nothing.
+    at_block, at_table = np.nonzero(np.abs(found) > 2.5)
+    sizes, table = found[at_block, at_table], np.array(_TABLE, np.float32).ravel()[1:]
     best, at = LEAST_GAIN, None
-    size = np.abs(found)
     for quality in QUALITIES:
         scale = 5000 / quality if quality < 50 else 200 - 2 * quality
         steps = np.clip(np.floor((table * scale + 50) / 100), 1, 255)
-        # Zeros lie on multiples of every step and say nothing.
-        used = (steps >= 4) & (size > 2.5)
+        used = (steps >= 4)[at_table]
         if used.sum() < 60:
             continue
-        off = found / steps
-        off = (off - np.round(off)) * steps
-        like = np.log(steps / (SPREAD * (2 * np.pi) ** 0.5)) - 0.5 * (off / SPREAD) ** 2
-        gain = float(np.maximum(like, -4.0)[used].mean())
+        step = steps[at_table[used]]
+        off = sizes[used] / step
+        off = (off - np.round(off)) * step
+        level = np.log(steps / (SPREAD * (2 * np.pi) ** 0.5))[at_table[used]]
+        gain = float(np.maximum(level - 0.5 * (off / SPREAD) ** 2, -4.0).mean())
         if gain > best:
             best, at = gain, quality
     return at
