@@ -159,23 +159,16 @@ def test_results_beside_their_pictures_are_not_enlarged_again(place: Path) -> No
     assert names(place) == [".tilewise-upscale.jsonl", "a.png", "a_x2.png"]
 
 
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("kind", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
 def test_a_run_that_was_stopped_leaves_no_result_and_goes_on(
-    kind: signal.Signals, place: Path, tmp_path: Path
+    kind: signal.Signals, status: int, place: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     photo(900, 900).save(place / "b.png")
-    words = [
-        sys.executable,
-        "-m",
-        "tilewise",
-        "upscale",
-        str(place),
-        "-o",
-        str(out),
-        "--scale",
-        "8",
-    ]
+    how = ("-o", str(out), "--scale", "8", "--method", "bicubic")
+    words = [sys.executable, "-m", "tilewise", "upscale", str(place), *how]
     said = tmp_path / "said"
     with said.open("wb") as file:
         child = subprocess.Popen(words, stdout=file, stderr=file, preexec_fn=_heed_ctrl_c)
@@ -187,13 +180,12 @@ def test_a_run_that_was_stopped_leaves_no_result_and_goes_on(
     child.send_signal(kind)
     child.wait()
     assert not (out / "b.png").exists()
-    if kind == signal.SIGINT:
-        assert child.returncode == 130
-        assert not part.exists()
-        assert "Traceback" not in said.read_text()
+    assert child.returncode == status
+    assert part.exists() == (kind == signal.SIGKILL)
+    assert "Traceback" not in said.read_text()
     (place / "b.png").unlink()
     photo(40, 40).save(place / "b.png")
-    done = run(place, "-o", out, "--scale", 8)
+    done = run(place, *how)
     assert done.exit_code == 0, done.output
     assert "1 of 2 were there already." in done.output
     assert names(out) == [".tilewise-upscale.jsonl", "a.png", "b.png"]

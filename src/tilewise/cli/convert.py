@@ -99,7 +99,7 @@ def convert(
     try:
         folder = find(source, line)
         renaming = renaming_to(folder, layout, is_quantised=form is not None)
-        with _cleaned_up():
+        with cleaned_up():
             convert_folder(
                 folder,
                 target,
@@ -137,7 +137,7 @@ def _to_onnx(source: str, target: Path, *, has_reference: bool) -> None:
 
 
 @contextmanager
-def _cleaned_up() -> Iterator[None]:
+def cleaned_up() -> Iterator[None]:
     """While it lasts, signals that end a program raise, so that what was begun is taken away."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may ask for signals

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tilewise import __version__
-from tilewise.cli.convert import size_bytes
+from tilewise.cli.convert import cleaned_up, size_bytes
 from tilewise.cli.files import shown
 from tilewise.cli.progress import ProgressLine
 from tilewise.errors import ConfigError, MissingExtraError, SourceError
@@ -105,8 +105,9 @@ def upscale(
     """
     if model is not None and method in ("bicubic", "lanczos"):
         raise ConfigError(f"--model is given and --method is {method}; leave one of them out.")
-    if "-" in (*inputs, output):
-        raise ConfigError("- stands for no file here; pictures are read from and written to files.")
+    for word in (*inputs, output):
+        if word == "-" or "://" in word:
+            raise ConfigError(f"{word} is no file; pictures are read from and written to files.")
     memory_bytes = None if memory is None else size_bytes(memory, "memory")
 
     from tilewise.superres.batch import Record
@@ -147,6 +148,11 @@ def _jobs(
     is_folder = is_folder or output.endswith(("/", os.sep)) or len(words) > 1
     if not is_folder and not is_many(words[0]):
         return (single_job(Path(words[0]), target, ending),), False, 0
+    if is_named and not target.is_dir():
+        raise ConfigError(
+            f"{output}: is the name of a file and several pictures need a folder; leave out "
+            f"{target.suffix}, or end it with / if a folder is to have that name."
+        )
     found, others = _pictures(words, target)
     return folder_jobs(found, target, suffix, ending), True, others
 
@@ -218,15 +224,16 @@ def _run(
             continue
         stage = f"{shown(str(job.source))} ({index} of {len(work)}), tiles"
         try:
-            made = upscale_file(
-                job.source,
-                job.target,
-                job.kind,
-                enlarger,
-                settings,
-                progress=lambda at, total, stage=stage: line(stage, at, total),  # type: ignore[misc]
-                before=lambda size, job=job: record.add(job, size),  # type: ignore[misc]
-            )
+            with cleaned_up():
+                made = upscale_file(
+                    job.source,
+                    job.target,
+                    job.kind,
+                    enlarger,
+                    settings,
+                    progress=lambda at, total, stage=stage: line(stage, at, total),  # type: ignore[misc]
+                    before=lambda size, job=job: record.add(job, size),  # type: ignore[misc]
+                )
         except (SourceError, ConfigError, MissingExtraError) as err:
             if len(work) == 1:
                 raise
