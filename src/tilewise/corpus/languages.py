@@ -42,7 +42,7 @@ THAI: Final = "\u0e01-\u0e3a\u0e40-\u0e4e"
 
 _IDEOGRAPH = re.compile(f"[{IDEOGRAPHS}]+")
 _KANA = re.compile(f"[{KANA}]+")
-_EAST_ASIAN = re.compile(f"[{IDEOGRAPHS}{KANA}]")
+_MAYBE_EAST_ASIAN = re.compile("[\u3041-\uff9d\U00020000-\U0003ffff]")  # made in no time
 _LETTER = re.compile(r"[^\W\d_]")
 _OTHER_LETTER = re.compile(f"[^\\W\\d_{IDEOGRAPHS}{KANA}]+")
 _UNSPACED_WORD = re.compile(f"[{IDEOGRAPHS}{KANA}{THAI}]|[^\\W{IDEOGRAPHS}{KANA}{THAI}]+")
@@ -115,7 +115,7 @@ def script_shares(text: str, beyond: str | None = None) -> Scripts:
         text: any.
         beyond: ``beyond_ascii`` of the text or of more than it, where it is known already.
     """
-    if _EAST_ASIAN.search(beyond_ascii(text) if beyond is None else beyond) is None:
+    if _MAYBE_EAST_ASIAN.search(beyond_ascii(text) if beyond is None else beyond) is None:
         return Scripts(0.0, 0.0)
     data = text.encode("utf-8", "surrogatepass")
     beyond = beyond_ascii(text, data)  # long runs of what is looked for, which is faster
