@@ -60,8 +60,8 @@ def test_without_alignment_the_loss_is_the_mean_difference() -> None:
 
 def test_all_terms_reach_the_parts_that_they_teach() -> None:
     net, pairs = network(), _pairs()
-    loss = pairs_loss(net, pairs, SdanLossConfig(), KEEP)
-    assert list(loss.terms) == ["image", "probe", "smoothness"]
+    loss = pairs_loss(net, pairs, SdanLossConfig(unmoved=1.0), KEEP)
+    assert list(loss.terms) == ["image", "probe", "smoothness", "unmoved", "pin"]
     loss.total.backward()
     assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
 
@@ -96,6 +96,55 @@ def test_a_sample_without_a_reference_is_shown_its_own_input() -> None:
     torch.testing.assert_close(
         known.terms, pair_terms(made, target, reference, pairs.own, PUBLISHED).terms
     )
+
+
+def test_the_pin_teaches_the_last_convolution_alone_and_only_by_dropped_references() -> None:
+    net, pairs = network(), _pairs()
+    alone = replace(PUBLISHED, image=0.0, probe=0.0, pin=2.0, border=0)
+    lost = pairs_loss(net, pairs, alone, torch.tensor([True, False]))
+    made = net(pairs.x, pairs.own).offset
+    assert made is not None
+    wanted = 2 * made[0].mean((1, 2)).square().mean()
+    torch.testing.assert_close(lost.terms["pin"], wanted)
+    assert net.align is not None
+    last = list(net.align.offsets.out.parameters())
+    slopes = torch.autograd.grad(wanted, last)
+    lost.total.backward()
+    for weight, slope in zip(last, slopes, strict=True):
+        torch.testing.assert_close(weight.grad, slope)
+    taught = [name for name, p in net.named_parameters() if p.grad is not None and p.grad.any()]
+    assert taught == ["align.offsets.out.weight", "align.offsets.out.bias"]
+    assert pairs_loss(net, pairs, alone, KEEP).terms["pin"] == 0
+
+
+@pytest.mark.parametrize("alignment", ["squared", "per_point", "modulated"])
+def test_the_pin_brings_offsets_to_zero_in_the_mean_and_leaves_them_alive(alignment: Any) -> None:
+    net, pairs = network(replace(TINY, alignment=alignment, block=2, blocks=0)), _pairs()
+    assert net.align is not None
+    torch.nn.init.constant_(net.align.offsets.out.bias, 0.3)  # type: ignore[arg-type]
+    cfg = replace(PUBLISHED, image=0.0, probe=0.0, pin=1.0)
+    drops = torch.tensor([True, True])
+    optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
+    spreads = []
+    for _ in range(110):
+        optimiser.zero_grad()
+        pairs_loss(net, pairs, cfg, drops).total.backward()
+        optimiser.step()
+        offset = net(pairs.x, pairs.own).offset
+        assert offset is not None
+        inner = offset.detach()[..., 8:-8, 8:-8]
+        spreads.append(float(inner.std((2, 3)).mean()))
+    assert float(inner.mean((0, 2, 3)).abs().max()) < 0.05
+    assert spreads[-1] > 0.5 * spreads[0]
+
+
+def test_unmoved_asks_the_probe_for_the_input_where_nothing_moves() -> None:
+    net, pairs = network(), _pairs()
+    lost = pairs_loss(net, pairs, replace(PUBLISHED, unmoved=2.0), KEEP)
+    wanted = 2 * (net.unmoved(pairs.x) - pairs.own).abs()[..., 8:-8, 8:-8].mean()
+    torch.testing.assert_close(lost.terms["unmoved"], wanted)
+    with pytest.raises(ConfigError, match="aligns nothing and has no probe"):
+        network(replace(TINY, alignment="none")).unmoved(pairs.x)
 
 
 def test_references_are_dropped_as_often_as_asked_and_alike_from_a_seed() -> None:
@@ -152,7 +201,7 @@ def test_crops_within_the_border_are_told() -> None:
         pairs_loss(network(), _pairs(16, 16), PUBLISHED, KEEP)
 
 
-@pytest.mark.parametrize("field", ["border", "smoothness", "image", "dropout"])
+@pytest.mark.parametrize("field", ["border", "smoothness", "image", "unmoved", "pin", "dropout"])
 def test_settings_of_the_loss_that_cannot_hold_are_told(field: str) -> None:
     wrong: dict[str, Any] = {field: -1}
     with pytest.raises(ConfigError, match=field):

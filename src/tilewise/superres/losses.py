@@ -6,7 +6,8 @@ them are our own, for pairs of users' cameras.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import torch
@@ -43,6 +44,11 @@ class SdanLossConfig:
     shown their own input as reference, as there is no other when images are enlarged; their image
     term weighs ``unaligned``, unless the pair knows a target that lies on the input: one that lies
     elsewhere teaches blur. ``has_colour_match`` maps the target's colours to the input's.
+
+    Kernels can undo a constant shift of all windows, so dropped references alone do not hold
+    offsets at zero. ``pin`` weighs the mean shift of samples that are shown their own input, and
+    teaches the bias of the offsets alone; ``unmoved`` how the probe's picture, where nothing is
+    moved, differs from the input.
     """
 
     border: int = 32
@@ -51,19 +57,22 @@ class SdanLossConfig:
     smoothness: float = 0.01
     dropout: float = 0.25
     unaligned: float = 0.0
+    unmoved: float = 0.0
+    pin: float = 1.0
     has_colour_match: bool = True
 
     def __post_init__(self) -> None:
-        weights = (self.image, self.probe, self.smoothness, self.unaligned, self.border)
-        if min(weights) < 0 or not 0 <= self.dropout <= 1:
+        weights = ("border", "image", "probe", "smoothness", "unaligned", "unmoved", "pin")
+        if min(getattr(self, name) for name in weights) < 0 or not 0 <= self.dropout <= 1:
+            told = ", ".join(f"{name} {getattr(self, name)}" for name in (*weights, "dropout"))
             raise ConfigError(
-                f"the loss has border {self.border} px, image {self.image}, probe {self.probe}, "
-                f"smoothness {self.smoothness}, unaligned {self.unaligned}, dropout "
-                f"{self.dropout}; 0 or more, and dropout of 0 to 1, are allowed."
+                f"the loss has {told}; 0 or more, and dropout of 0 to 1, are allowed."
             )
 
 
-PUBLISHED: Final = SdanLossConfig(smoothness=0.0, dropout=0.0, has_colour_match=False)
+PUBLISHED: Final = SdanLossConfig(
+    smoothness=0.0, dropout=0.0, unmoved=0.0, pin=0.0, has_colour_match=False
+)
 """The loss that the authors trained with."""
 
 
@@ -133,7 +142,16 @@ def pairs_loss(network: Sdan, pairs: Pairs, cfg: SdanLossConfig, drops: Tensor) 
         weight = torch.where(drops, cfg.unaligned, weight)
     else:
         target = torch.where(drops, aligned, target)
-    return pair_terms(network(x, reference), target, reference, own, cfg, weight)
+    made = network(x, reference)
+    lost = pair_terms(made, target, reference, own, cfg, weight)
+    terms = dict(lost.terms)
+    narrow = -(-cfg.border // network.cfg.scale)
+    if cfg.unmoved:
+        terms["unmoved"] = cfg.unmoved * _cut(distance(network.unmoved(x), own), narrow).mean()
+    if cfg.pin and made.offset is not None:
+        last = network.align.offsets.out
+        terms["pin"] = cfg.pin * pinned(_cut(made.offset, narrow), drops, list(last.parameters()))
+    return replace(lost, terms=terms)
 
 
 def drawn_drops(count: int, cfg: SdanLossConfig, generator: torch.Generator) -> Tensor:
@@ -203,6 +221,24 @@ def roughness(offset: Tensor, image: Tensor) -> Tensor:
         change = offset.diff(dim=axis).abs() * torch.exp(-EDGE * step)
         parts.append(change.mean() if change.numel() else change.sum())
     return torch.stack(parts).sum()
+
+
+def pinned(offset: Tensor, drops: Tensor, last: Sequence[Tensor]) -> Tensor:
+    """The square of how far the windows of samples without a reference move in the mean.
+
+    Teaches ``last`` alone, the weights of the convolution that gives the offsets. Were what it
+    reads taught too, that would fall silent before anything is found by it.
+
+    Shape: offset (b, 2 or 18, h, w), drops (b, 1, 1, 1) -> ()
+    """
+    if not bool(drops.any()):
+        return offset.new_zeros(())
+    shift = offset.mean((2, 3))[drops.flatten()].mean(0).square().mean()
+    if not shift.requires_grad:
+        return shift
+    slopes = torch.autograd.grad(shift, last, retain_graph=True)
+    steps = [((w - w.detach()) * slope).sum() for w, slope in zip(last, slopes, strict=True)]
+    return shift.detach() + torch.stack(steps).sum()
 
 
 @torch.no_grad()

@@ -72,6 +72,18 @@ class Sdan(nn.Module):
         image = self._image(x, moved, moves.window)
         return Enlarged(image, self.align.probe(moved), inside(moves.window), moves.offset)
 
+    def unmoved(self, x: Tensor) -> Tensor:
+        """The probe's picture of an input where nothing is moved, (b, 3, h, w).
+
+        Raises:
+            ConfigError: nothing is aligned, so that there is no probe.
+        """
+        self._check(x, None)
+        if self.align is None:
+            raise ConfigError("this network aligns nothing and has no probe; leave unmoved at 0.")
+        x = x.contiguous(memory_format=torch.channels_last)
+        return self.align.probe(self.align.unmoved(torch.relu(self.head(x))))
+
     def _image(self, x: Tensor, features: Tensor, window: Tensor | None) -> Tensor:
         y = self.body(features)
         for conv in self.up:

@@ -15,7 +15,7 @@ from tilewise.train.loop import Size
 from tilewise.train.report import StepReport
 from tilewise.train.superres.batches import PairBatch
 
-TOLD = ("image", "probe", "smoothness", "mean offset", "largest offset")
+TOLD = ("image", "probe", "smoothness", "unmoved", "pin", "mean offset", "largest offset")
 """Numbers beside the loss: its terms, and how far windows moved, in input pixels."""
 
 
