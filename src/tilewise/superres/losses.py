@@ -47,8 +47,8 @@ class SdanLossConfig:
 
     Kernels can undo a constant shift of all windows, so dropped references alone do not hold
     offsets at zero. ``pin`` weighs the mean shift of samples that are shown their own input, and
-    teaches the bias of the offsets alone; ``unmoved`` how the probe's picture, where nothing is
-    moved, differs from the input.
+    teaches the last convolution of the offsets alone; ``unmoved`` how the probe's picture, where
+    nothing is moved, differs from the input.
     """
 
     border: int = 32
@@ -149,8 +149,8 @@ def pairs_loss(network: Sdan, pairs: Pairs, cfg: SdanLossConfig, drops: Tensor) 
     if cfg.unmoved:
         terms["unmoved"] = cfg.unmoved * _cut(distance(network.unmoved(x), own), narrow).mean()
     if cfg.pin and made.offset is not None:
-        last = network.align.offsets.out
-        terms["pin"] = cfg.pin * pinned(_cut(made.offset, narrow), drops, list(last.parameters()))
+        last = [w for w in network.align.offsets.out.parameters() if w.requires_grad]
+        terms["pin"] = cfg.pin * pinned(_cut(made.offset, narrow), drops, last)
     return replace(lost, terms=terms)
 
 
@@ -234,8 +234,8 @@ def pinned(offset: Tensor, drops: Tensor, last: Sequence[Tensor]) -> Tensor:
     if not bool(drops.any()):
         return offset.new_zeros(())
     shift = offset.mean((2, 3))[drops.flatten()].mean(0).square().mean()
-    if not shift.requires_grad:
-        return shift
+    if not shift.requires_grad or not last:
+        return shift.detach()
     slopes = torch.autograd.grad(shift, last, retain_graph=True)
     steps = [((w - w.detach()) * slope).sum() for w, slope in zip(last, slopes, strict=True)]
     return shift.detach() + torch.stack(steps).sum()

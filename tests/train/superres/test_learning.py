@@ -1,7 +1,8 @@
-"""What SDAN networks learn in minutes: a pair by heart."""
+"""What SDAN networks learn in minutes: a pair by heart, and offsets that stay at zero."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,15 @@ import torch
 from torch.nn import functional as F
 
 from tests.goldens import golden_root
+from tests.train.superres.making import photos, tiny
 from tilewise.superres.config import SdanConfig
+from tilewise.superres.files import load
 from tilewise.superres.losses import Pairs, SdanLossConfig, colour_matched, pairs_loss
 from tilewise.superres.metrics import psnr
-from tilewise.superres.photos import read_photo
+from tilewise.superres.pairs import CameraConfig, camera_pair
+from tilewise.superres.photos import photo_paths, read_photo
 from tilewise.superres.sdan import Sdan, reference_of
+from tilewise.train.task import run_training
 
 PAIRS = sorted((golden_root() / "sdan" / "pairs").glob("*_x4_*_ref.png"))[:1]
 
@@ -53,3 +58,26 @@ def test_one_pair_is_learned_by_heart(path: Path) -> None:
     plain = F.interpolate(x, scale_factor=4, mode="bicubic")
     assert np.mean(losses[-20:]) < 0.4 * np.mean(losses[:5])
     assert psnr(_inner(image), _inner(target)) > psnr(_inner(plain), _inner(target)) + 3
+
+
+@pytest.mark.slow
+def test_offsets_stay_at_zero_in_the_mean_where_nothing_moved(tmp_path: Path) -> None:
+    data = photos(tmp_path / "photos", 4)
+    sizes = ("model.sizes.width=16", "model.sizes.block=4", "model.mean=0.98")
+    # From random offsets: 0.3 px at first, and without the pin still 0.22 px behind 400 steps.
+    begin = "model.sizes.is_unmoved_at_start=false"
+    cfg = tiny("sdan", data, *sizes, begin, "run.save_every=300", steps=300)
+    cfg = replace(cfg, optim=replace(cfg.optim, lr=1e-3, clip_norm=1.0))
+    network = load(run_training(cfg, tmp_path / "out"))
+    still = CameraConfig(turn_deg=0, zoom=0, shift=0, tilt=0, levels=(0,))
+    offsets = []
+    for seed, path in enumerate(photo_paths(data)):
+        pair = camera_pair(read_photo(path), 4, 64, still, (5, seed))
+        x = pair.x[None]
+        with torch.no_grad():
+            found = network(x, reference_of(pair.aligned[None], 64, 64)).offset
+        assert found is not None
+        offsets.append(found[0, :, 8:-8, 8:-8])
+    whole = torch.stack(offsets)
+    assert float(whole.mean((0, 2, 3)).norm()) < 0.05  # input pixels
+    assert float(whole.std((2, 3)).mean()) > 1e-3  # the windows do move
