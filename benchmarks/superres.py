@@ -3,6 +3,7 @@
     python benchmarks/superres.py                   # both parts, on what tests/golden has
     python benchmarks/superres.py photos --golden GOLDENS/sdan [--model FOLDER]
     python benchmarks/superres.py reading --golden GOLDENS/sdan [--pages 8] [--seed 7]
+    python benchmarks/superres.py ordinary --pages 175 --seed 78
 
 ``photos`` enlarges zoom pairs by bicubic and Lanczos interpolation, the shipped networks, further
 ones (``--model``), and Real-ESRGAN, which ``pip install 'tilewise[benchmark]'`` brings with
@@ -12,6 +13,8 @@ scikit-image; on Debian it needs libvulkan1 and libomp5. It takes minutes.
 as they are, as ``--upscale auto`` has them, and enlarged whatever they are. What was said is kept
 in ``--kept``, so that a run that was stopped goes on. Thresholds of the policy were found with
 ``--seed 1``; the results are of other seeds.
+
+``ordinary`` asks the default reader about pages of all kinds, as they are and as ``auto`` has them.
 """
 
 from __future__ import annotations
@@ -27,7 +30,10 @@ from tempfile import gettempdir
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.machine import processor
-from benchmarks.superres_parts import photos, reading
+from benchmarks.superres_parts import ordinary, photos, reading
+from tilewise.models.folders import DEFAULT
+from tilewise.models.load import load
+from tilewise.synth.real import default_folder
 
 ROOT = Path(__file__).resolve().parent
 GOLDEN = Path(os.environ.get("TILEWISE_GOLDEN") or ROOT.parent / "tests" / "golden") / "sdan"
@@ -36,7 +42,7 @@ GOLDEN = Path(os.environ.get("TILEWISE_GOLDEN") or ROOT.parent / "tests" / "gold
 def main() -> None:
     """Measure the parts that are asked for, print tables and write them down."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", help="photos and reading; default both")
+    parser.add_argument("parts", nargs="*", help="photos, reading, ordinary; default the first two")
     parser.add_argument(
         "--golden",
         type=Path,
@@ -53,8 +59,8 @@ def main() -> None:
     args = parser.parse_args()
     if not args.golden.is_dir():
         parser.error(f"{args.golden} is no folder; name one with pairs/ and text/: --golden.")
-    makers = {"photos": _photos, "reading": _reading}
-    for part in args.parts or makers:
+    makers = {"photos": _photos, "reading": _reading, "ordinary": _ordinary}
+    for part in args.parts or ("photos", "reading"):
         if part not in makers:
             parser.error(f"{part!r} is no part; there are {', '.join(makers)}.")
         text = makers[part](args)
@@ -83,6 +89,24 @@ def _photos(args: argparse.Namespace) -> str:
         "",
         *found.rows,
     ]
+    return "\n".join(lines) + "\n"
+
+
+def _ordinary(args: argparse.Namespace) -> str:
+    lines = [
+        "# What `--upscale auto` does to ordinary pages",
+        "",
+        f"{processor()}. tilewise-nano at its own budget of tiles, seed {args.seed}: made pages of "
+        "the test split, and held-out real ones where they are on this machine. Look-ups and the "
+        "texts of pages that were changed; processor time in seconds.",
+        "",
+        *(ordinary.HEAD, "|" + " --- |" * 11),
+    ]
+    reader, folder = load(DEFAULT), default_folder()
+    for kind in ("made", "real") if folder.is_dir() else ("made",):
+        subjects = ordinary.subjects(kind, folder, args.seed, args.pages)
+        found = list(ordinary.rows(subjects, reader, lambda name: print(name, file=sys.stderr)))
+        lines.append(ordinary.line(kind, found))
     return "\n".join(lines) + "\n"
 
 

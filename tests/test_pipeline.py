@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import tilewise
 from tests.engine.tiny_reader import TinyReader, load_tiny, tiny_page
@@ -200,3 +200,19 @@ def test_places_go_source_by_source(png: Path) -> None:
     with open_source(png) as one, open_source(A4_PDF) as two:
         assert places([one, two]) == [(one, 1), (two, 1), (two, 2)]
         assert places([two], "2,1") == [(two, 2), (two, 1)]
+
+
+def test_small_print_is_enlarged_for_the_default_reader_alone_unless_asked_for() -> None:
+    sheet = Image.new("RGB", (300, 200), "white")
+    pen = ImageDraw.Draw(sheet)
+    for row in range(12):
+        pen.text((8, 6 + 15 * row), "some small letters of a poor scan", "black", font_size=9)
+    with open_source(sheet) as page:
+        (talk,) = converse([page], tilewise.load())
+        assert talk.decisions is not None
+        assert talk.decisions[0].factor == 2
+        assert talk.shown_sizes == ((600, 400),)
+        (plain,) = converse([page], tilewise.load(), upscale="off")
+        assert plain.decisions is None
+        (other,) = converse([page], TinyReader())
+        assert other.decisions is None

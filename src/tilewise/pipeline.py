@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from tilewise.engine.budget import check_context, share_tiles
 from tilewise.engine.generate import Limits
@@ -35,6 +35,9 @@ from tilewise.superres.policy import Upscale, checked
 from tilewise.superres.prepare import Prepared, prepared, unenlarged
 from tilewise.weights.room import available_bytes
 
+ENLARGED_FOR: Final = (DEFAULT,)
+"""Readers that pages are enlarged for unless told otherwise: those it was measured with."""
+
 
 def ask(
     sources: SourceLike | Sequence[SourceLike] | None,
@@ -52,7 +55,7 @@ def ask(
     web: WebOptions | None = None,
     straighten: bool = True,
     video: VideoOptions | None = None,
-    upscale: Upscale = "off",
+    upscale: Upscale | None = None,
     progress: Progress | None = None,
 ) -> Iterator[str]:
     """Ask a question about pages and get the answer as it is made.
@@ -77,7 +80,8 @@ def ask(
         video: which frames of videos are looked at; a folder of pictures is a video where this is
             given.
         upscale: "auto" enlarges pages of small sharp print and sharpens blurred print before
-            they are read, a number enlarges every page by it; see docs/reading-small-print.md.
+            they are read, a number enlarges every page by it, "off" leaves them; default, "auto"
+            for tilewise-nano and "off" for other models; see docs/reading-small-print.md.
         progress: called with (stage, done, total); stages are MiB fetched, weights (in MiB),
             sources, tiles, prefill, answer.
 
@@ -132,7 +136,7 @@ def ask_schema(
     web: WebOptions | None = None,
     straighten: bool = True,
     video: VideoOptions | None = None,
-    upscale: Upscale = "off",
+    upscale: Upscale | None = None,
     progress: Progress | None = None,
 ) -> Record:
     """Ask for every field of a JSON Schema and get one record with a place for each value.
@@ -177,7 +181,7 @@ def converse(
     pages: str | None = None,
     per_page: bool = False,
     beams: int = 1,
-    upscale: Upscale = "off",
+    upscale: Upscale | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Conversation]:
     """Start conversations about the pages of open sources.
@@ -196,6 +200,8 @@ def converse(
         ConfigError: ``max_tiles`` is below 1, ``upscale`` is none of its values, or pages need
             more memory than there is.
     """
+    if upscale is None:
+        upscale = "auto" if reader.name in ENLARGED_FOR else "off"
     checked(upscale)
     if sources is None:
         yield Conversation(reader, [], [])

@@ -51,7 +51,7 @@ class AskOptions:
     web: WebOptions
     straighten: bool
     video: VideoOptions | None
-    upscale: Upscale
+    upscale: Upscale | None
     schema: Path | None
     shape: Format | None
     no_cache: bool

@@ -36,19 +36,21 @@ def upscale_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--upscale",
         type=UpscaleType(),
-        default="off",
-        show_default=True,
-        help="Before reading: auto enlarges small sharp print and sharpens blurred print.",
+        help="Before reading: auto enlarges small sharp print and sharpens blurred print.  "
+        "[default: auto for tilewise-nano, off for other models]",
     )(command)
 
 
-def tell(talk: Conversation, upscale: Upscale) -> None:
-    """Say on stderr, once a page, what was done to it before it is read, and why."""
+def tell(talk: Conversation, upscale: Upscale | None) -> None:
+    """Say on stderr, once a page, what was done to it before it is read, and why.
+
+    Where nothing was asked for, only of pages that were changed.
+    """
     from tilewise.superres.prepare import said
 
     if upscale == "off" or talk.decisions is None:
         return
     for page, decision in zip(talk.pages, talk.decisions, strict=True):
-        if not page.is_frame:
+        if not page.is_frame and (upscale is not None or decision.is_changed):
             where = page.name if page.total == 1 else f"{page.name}, page {page.number}"
             click.echo(f"{where}: {said(decision)}.", err=True)

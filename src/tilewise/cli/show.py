@@ -76,7 +76,7 @@ def show(
     web: WebOptions,
     straighten: bool,
     video: VideoOptions | None,
-    upscale: Upscale,
+    upscale: Upscale | None,
 ) -> None:
     """Draw the tiles, padding and global view of SOURCE, and say what asking will cost.
 

@@ -65,7 +65,7 @@ class Asking:
     web: WebOptions = field(default_factory=WebOptions)
     straighten: bool = True
     video: VideoOptions | None = None
-    upscale: Upscale = "off"
+    upscale: Upscale | None = None
     form: Form | None = None
     cache: CacheConfig | None = None
     batch: int = 1

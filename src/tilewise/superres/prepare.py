@@ -103,7 +103,8 @@ def said(decision: Decision) -> str:
     """A decision in one line."""
     if decision.method == "none":
         return f"left as it is: {decision.reason}"
-    done = "sharpened" if decision.method == "deblur" else f"enlarged x{decision.factor:g}"
+    resized = "enlarged" if decision.factor >= 1 else "made smaller"
+    done = "sharpened" if decision.method == "deblur" else f"{resized} x{decision.factor:g}"
     by = "" if decision.method == "deblur" else f" by {decision.method}"
     return f"{done}{by}: {decision.reason}"
 
@@ -201,6 +202,8 @@ def _psnr(a: Pixels, b: Pixels) -> float:
 
 
 def _best(factor: float) -> str:
+    if factor <= 1:
+        return INTERPOLATION
     from tilewise.superres.enlarge import best_enlarger  # noqa: PLC0415 - torch, where it is used
 
     return best_enlarger("print", max(1, int(np.ceil(factor))))
