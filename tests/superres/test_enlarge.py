@@ -71,6 +71,21 @@ def test_tiles_give_what_the_whole_image_gives(scale: int, samples: int) -> None
                 np.testing.assert_allclose(_tiled(image, factor, by, tile), whole, atol=2e-6)
 
 
+@pytest.mark.parametrize("name", ["x2", "x4"])
+def test_an_even_image_has_no_line_around_it(name: str) -> None:
+    by = enlarger(name, 2 if name == "x2" else 4)
+    made = enlarge(np.full((20, 33, 3), 0.95, np.float32), by.scale, by)
+    assert made.max() - made.min() < 0.5 / 255
+
+
+def test_beyond_its_borders_an_image_is_mirrored() -> None:
+    by, image = _network(2), _noise(40, 30)
+    mirrored = np.pad(image, ((16, 16), (16, 16), (0, 0)), "reflect")
+    inner = (slice(2 * 16, -2 * 16), slice(2 * 16, -2 * 16))
+    assert by.radius <= 16
+    np.testing.assert_allclose(_tiled(image, 2, by, 512), by(mirrored)[inner], atol=2e-6)
+
+
 @pytest.mark.parametrize("kernel", ["bicubic", "lanczos"])
 def test_interpolation_by_strips_is_that_of_the_whole_image(kernel: Kernel) -> None:
     image = _noise(23, 17)

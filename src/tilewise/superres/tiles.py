@@ -2,7 +2,8 @@
 
 Tiles overlap by as far as the enlarger sees, and what only one of two neighbours sees whole is
 taken from that one. So there is nothing to blend: tiles give what the whole image gives, up to the
-rounding of sums. A network's zeros beyond the border stand at the image's true borders alone.
+rounding of sums. Beyond its borders the image is mirrored as far as the enlarger sees: the zeros that
+networks set there would draw a grey line around white pages.
 """
 
 from __future__ import annotations
@@ -213,15 +214,16 @@ def _enlarged(rows: Rows, plan: Plan, enlarger: Enlarger, work: Work) -> Iterato
     scale, radius = enlarger.scale, enlarger.radius
     total, done = plan.rows * plan.cols, 0
     for top, bottom in _cuts(plan.height, plan.tile_height):
-        first, last = max(0, top - radius), min(plan.height, bottom + radius)
-        seen = rows(first, last)
+        down = _mirrored(top - radius, bottom + radius, plan.height)
+        first = int(down.min())
+        seen = rows(first, int(down.max()) + 1)[down - first]
         shape = ((bottom - top) * scale, plan.width * scale, plan.channels)
         strip = np.empty(shape, np.float32)
         for left, right in _cuts(plan.width, plan.tile_width):
             _check_cancel(work, done, total)
-            begin, end = max(0, left - radius), min(plan.width, right + radius)
-            inner = (slice(top - first, bottom - first), slice(left - begin, right - begin))
-            tile = _tile(seen[:, begin:end], inner, enlarger)
+            across = _mirrored(left - radius, right + radius, plan.width)
+            inner = (slice(radius, radius + bottom - top), slice(radius, radius + right - left))
+            tile = _tile(seen[:, across], inner, enlarger)
             done += 1
             if not np.isfinite(tile).all():
                 raise WeightsError(
@@ -232,6 +234,12 @@ def _enlarged(rows: Rows, plan: Plan, enlarger: Enlarger, work: Work) -> Iterato
             strip[:, left * scale : right * scale] = tile
             work.progress(done, total)
         yield strip
+
+
+def _mirrored(start: int, stop: int, length: int) -> NDArray[np.intp]:
+    """Places from start to stop, those beyond 0 and length mirrored there, the edge not repeated."""
+    place = np.arange(start, stop) % max(1, 2 * length - 2)
+    return np.minimum(place, np.abs(2 * length - 2 - place))
 
 
 def _cuts(length: int, step: int) -> Iterator[tuple[int, int]]:
