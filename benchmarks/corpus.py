@@ -48,10 +48,10 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.machine import processor
+from tilewise.corpus.crawl.raw import RawPage
+from tilewise.corpus.crawl.read import read_pages
 from tilewise.corpus.pipeline import read_summary
 from tilewise.corpus.plan import load_run
-from tilewise.corpus.raw import RawPage
-from tilewise.corpus.read import read_pages
 from tilewise.corpus.stage_files import StageFolder
 from tilewise.corpus.stages import STAGES, count_shards
 

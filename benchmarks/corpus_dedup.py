@@ -37,10 +37,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from benchmarks.machine import processor
-from tilewise.corpus.dedup import DedupConfig, find_duplicates
-from tilewise.corpus.dedup_facts import text_of
-from tilewise.corpus.dedup_steps import read_documents
-from tilewise.corpus.minhash import MinHashConfig, fold, shingles, signature
+from tilewise.corpus.dedup.documents import DedupConfig, find_duplicates
+from tilewise.corpus.dedup.facts import text_of
+from tilewise.corpus.dedup.minhash import MinHashConfig, fold, shingles, signature
+from tilewise.corpus.dedup.steps import read_documents
 from tilewise.corpus.stage_files import RowWriter
 from tilewise.records import Block, Document
 from tilewise.shards.documents import to_row

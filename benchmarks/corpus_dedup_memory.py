@@ -26,11 +26,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from benchmarks.machine import processor
-from tilewise.corpus.dedup import DedupConfig
-from tilewise.corpus.dedup_facts import FACTS, Sharded
-from tilewise.corpus.dedup_pairs import BAND, BandsOfShard, PairsOfRange, UniquePairs
-from tilewise.corpus.dedup_steps import Made, Step, open_array, partitions, run_step, write_array
-from tilewise.corpus.dedup_union import UnionFind
+from tilewise.corpus.dedup.documents import DedupConfig
+from tilewise.corpus.dedup.facts import FACTS, Sharded
+from tilewise.corpus.dedup.pairs import BAND, BandsOfShard, PairsOfRange, UniquePairs
+from tilewise.corpus.dedup.steps import Made, Step, open_array, partitions, run_step, write_array
+from tilewise.corpus.dedup.union import UnionFind
 
 SHARD: Final = 20_000
 COPIES: Final = SHARD // 10

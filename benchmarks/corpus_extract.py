@@ -40,10 +40,10 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
 from benchmarks.machine import processor
-from tilewise.corpus.charset import decode
-from tilewise.corpus.extract import ExtractConfig, extract
-from tilewise.corpus.raw import RawPage
-from tilewise.corpus.read import read_pages
+from tilewise.corpus.crawl.raw import RawPage
+from tilewise.corpus.crawl.read import read_pages
+from tilewise.corpus.extract.charset import decode
+from tilewise.corpus.extract.page import ExtractConfig, extract
 from tilewise.records import Document
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden" / "omnicorpus"

@@ -35,13 +35,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.machine import processor
-from tilewise.corpus.fetch import fetch_images
-from tilewise.corpus.fetch_config import FetchConfig
-from tilewise.corpus.image_facts import ImageMeter
-from tilewise.corpus.image_index import KEYS, ImageIndex, index_images
-from tilewise.corpus.image_store import ImagePart
-from tilewise.corpus.raw import RawImage
-from tilewise.corpus.read import read_pages
+from tilewise.corpus.crawl.raw import RawImage
+from tilewise.corpus.crawl.read import read_pages
+from tilewise.corpus.images.facts import ImageMeter
+from tilewise.corpus.images.fetch import fetch_images
+from tilewise.corpus.images.fetch_config import FetchConfig
+from tilewise.corpus.images.index import KEYS, ImageIndex, index_images
+from tilewise.corpus.images.store import ImagePart
 from tilewise.sources.processes import cpu_seconds
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden" / "omnicorpus" / "golden.warc.gz"

@@ -22,12 +22,12 @@ from time import process_time
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.machine import processor
-from tilewise.corpus.extract import ExtractConfig, extract
-from tilewise.corpus.filter_full import filter_full
-from tilewise.corpus.filter_text import TextFilterConfig, filter_text, measure_text
-from tilewise.corpus.full_config import FullFilterConfig
-from tilewise.corpus.raw import RawPage
-from tilewise.corpus.read import read_pages
+from tilewise.corpus.crawl.raw import RawPage
+from tilewise.corpus.crawl.read import read_pages
+from tilewise.corpus.extract.page import ExtractConfig, extract
+from tilewise.corpus.filters.config import FullFilterConfig
+from tilewise.corpus.filters.detailed import filter_full
+from tilewise.corpus.filters.preliminary import TextFilterConfig, filter_text, measure_text
 from tilewise.records import Document
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden" / "omnicorpus" / "golden.warc.gz"

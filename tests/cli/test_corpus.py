@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.corpus.crawl import HOST, write_crawl
+from tests.corpus.made_crawl import HOST, write_crawl
 from tilewise.cli.corpus import PROFILES as SHOWN_PROFILES
 from tilewise.cli.corpus import STAGES as SHOWN_STAGES
 from tilewise.cli.main import main

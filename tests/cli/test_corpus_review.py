@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from tests.corpus.reviewing import documents, make_run
 from tilewise.cli.main import main
-from tilewise.corpus.labels import Label, append_label
+from tilewise.corpus.review.labels import Label, append_label
 
 
 def run(*words: object) -> Result:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tilewise.corpus.config import CorpusConfig, OutputConfig, RunConfig
+from tilewise.corpus.crawl.raw import document_id
 from tilewise.corpus.pipeline import Runners, build
 from tilewise.corpus.plan import Run, open_run
-from tilewise.corpus.raw import document_id
 from tilewise.corpus.stage_files import StageFolder, read_rows
 from tilewise.corpus.stages import FINAL, STAGES
 from tilewise.runners import local

@@ -6,8 +6,8 @@ import gzip
 from collections import Counter
 from pathlib import Path
 
-from tilewise.corpus.raw import RawImage, RawPage, ReadConfig
-from tilewise.corpus.read import read_pages
+from tilewise.corpus.crawl.raw import RawImage, RawPage, ReadConfig
+from tilewise.corpus.crawl.read import read_pages
 from tilewise.records import Dropped
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)

@@ -19,8 +19,8 @@ from PIL import Image
 from tests.corpus.writing import PROSE, block, document, picture
 from tilewise.corpus.config import CorpusConfig
 from tilewise.corpus.plan import Run, open_run
-from tilewise.corpus.review import pictures, sample
-from tilewise.corpus.review_server import HOST, Review, make_app
+from tilewise.corpus.review.samples import pictures, sample
+from tilewise.corpus.review.server import HOST, Review, make_app
 from tilewise.corpus.stage_files import RowWriter, StageFolder
 from tilewise.records import Document, Dropped
 from tilewise.shards.documents import dropped_to_row, to_row

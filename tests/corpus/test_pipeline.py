@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.corpus.crawl import HOST, write_crawl
+from tests.corpus.made_crawl import HOST, write_crawl
 from tilewise.corpus.config import CorpusConfig, profile
 from tilewise.corpus.explain import explain, lines
-from tilewise.corpus.filter_text import filter_text
+from tilewise.corpus.filters.preliminary import filter_text
 from tilewise.corpus.pipeline import StageSummary, build
 from tilewise.corpus.plan import Run, cut, load_run, open_run
-from tilewise.corpus.report import write_report
+from tilewise.corpus.report.page import write_report
 from tilewise.corpus.stages import STAGES
 from tilewise.corpus.status import stage_states
 from tilewise.corpus.verify import verify

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tilewise.corpus.dedup_steps import write_array
-from tilewise.corpus.image_index import index_images
-from tilewise.corpus.image_measure import measure_part
-from tilewise.corpus.image_store import ImagePart
-from tilewise.corpus.images import ImageConfig
+from tilewise.corpus.dedup.steps import write_array
+from tilewise.corpus.images.index import index_images
+from tilewise.corpus.images.measure import measure_part
+from tilewise.corpus.images.rules import ImageConfig
+from tilewise.corpus.images.store import ImagePart
 from tilewise.corpus.stage_files import RowWriter, StageFolder
 from tilewise.errors import ConfigError
 

@@ -160,7 +160,7 @@ def build(
             err=True,
         )
     if "final" in stages:
-        from tilewise.corpus.report import write_report
+        from tilewise.corpus.report.page import write_report
 
         click.echo(f"{write_report(opened)}: the report; {out / 'README.md'}: the card.")
 
@@ -273,7 +273,7 @@ def status(run: Path) -> None:
 def report(run: Path) -> None:
     """Write report.html and the card of the run in folder RUN anew, as far as it is done."""
     from tilewise.corpus.plan import load_run
-    from tilewise.corpus.report import write_report
+    from tilewise.corpus.report.page import write_report
 
     click.echo(str(write_report(load_run(run))))
 
@@ -339,7 +339,7 @@ def degrade(source: Path, out: Path, kind: Literal["text", "pairs"], workers: in
 
     SOURCE is a run, a folder of shards, one shard, or a file in the form of MMC4.
     """
-    from tilewise.corpus.degrade_files import degrade as degrade_all
+    from tilewise.corpus.export.degrade_files import degrade as degrade_all
     from tilewise.corpus.over import RunnerMap
     from tilewise.corpus.plan import RUN_FILE
     from tilewise.runners.processes import Processes

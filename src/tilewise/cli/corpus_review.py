@@ -56,8 +56,8 @@ def review(
     from datetime import UTC, datetime
 
     from tilewise.corpus.plan import load_run
-    from tilewise.corpus.review import pictures, sample
-    from tilewise.corpus.review_server import Review, serve
+    from tilewise.corpus.review.samples import pictures, sample
+    from tilewise.corpus.review.server import Review, serve
 
     opened = load_run(run)
     drawn = Review(
@@ -83,8 +83,8 @@ def rules() -> None:
 @click.option("--lang", default="en", show_default=True, help="Rules of this language.")
 def list_rules(lang: str) -> None:
     """Print the rules and gates in their order: number, name, what each does."""
-    from tilewise.corpus.filter_full import rules_of
-    from tilewise.corpus.gates import GATES
+    from tilewise.corpus.filters.detailed import rules_of
+    from tilewise.corpus.filters.gates import GATES
 
     for rule in rules_of(lang):
         click.echo(f"{rule.number:<6} {rule.id:<24} {rule.says}")
@@ -115,13 +115,13 @@ def evaluate(run: Path, labels: Path | None, documents: int, seed: int, as_json:
     import json
     from dataclasses import asdict
 
-    from tilewise.corpus.filter_full import RULES
-    from tilewise.corpus.gates import GATES
-    from tilewise.corpus.labels import Label, read_labels
+    from tilewise.corpus.filters.detailed import RULES
+    from tilewise.corpus.filters.gates import GATES
     from tilewise.corpus.plan import load_run
-    from tilewise.corpus.review import acted, sample
-    from tilewise.corpus.rules_eval import evaluate as evaluate_all
-    from tilewise.corpus.rules_eval import table, trigger_ratios
+    from tilewise.corpus.review.labels import Label, read_labels
+    from tilewise.corpus.review.rules_eval import evaluate as evaluate_all
+    from tilewise.corpus.review.rules_eval import table, trigger_ratios
+    from tilewise.corpus.review.samples import acted, sample
 
     opened = load_run(run)
     file, given, bad = _labels_file(run, labels), list[Label](), 0

@@ -8,15 +8,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from tilewise.corpus.dedup import DedupConfig
-from tilewise.corpus.extract import ExtractConfig
-from tilewise.corpus.fetch_config import FetchConfig
-from tilewise.corpus.filter_text import FILTERS, TextFilterConfig
-from tilewise.corpus.full_config import FullFilterConfig
-from tilewise.corpus.images import ImageConfig
-from tilewise.corpus.lines import LinesConfig
-from tilewise.corpus.raw import ReadConfig
-from tilewise.corpus.scorers import ScorerFile
+from tilewise.corpus.crawl.raw import ReadConfig
+from tilewise.corpus.dedup.documents import DedupConfig
+from tilewise.corpus.dedup.lines import LinesConfig
+from tilewise.corpus.extract.page import ExtractConfig
+from tilewise.corpus.filters.config import FullFilterConfig
+from tilewise.corpus.filters.preliminary import FILTERS, TextFilterConfig
+from tilewise.corpus.filters.scorers import ScorerFile
+from tilewise.corpus.images.fetch_config import FetchConfig
+from tilewise.corpus.images.rules import ImageConfig
 from tilewise.errors import ConfigError
 from tilewise.settings import plain, read_settings, with_values
 from tilewise.shards.index import FORMS, Form
@@ -122,8 +122,8 @@ def _strict() -> CorpusConfig:
 
 def _minimal() -> CorpusConfig:
     """Extraction, duplicates and images; text is judged by its length alone and not edited."""
-    from tilewise.corpus.filter_full import RULES  # noqa: PLC0415 - compiles 100 patterns
-    from tilewise.corpus.gates import GATES  # noqa: PLC0415
+    from tilewise.corpus.filters.detailed import RULES  # noqa: PLC0415 - compiles 100 patterns
+    from tilewise.corpus.filters.gates import GATES  # noqa: PLC0415
 
     judged = {"too_few_words", "too_many_words"}
     rules = {rule.id for rules in RULES.values() for rule in rules}

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tilewise.corpus.filter_text import said
-from tilewise.corpus.image_find import STORE
-from tilewise.corpus.image_index import KEYS, PARTS, ImageIndex
-from tilewise.corpus.languages import DETECTOR
+from tilewise.corpus.filters.languages import DETECTOR
+from tilewise.corpus.filters.preliminary import said
+from tilewise.corpus.images.find import STORE
+from tilewise.corpus.images.index import KEYS, PARTS, ImageIndex
 from tilewise.corpus.plan import Run
 from tilewise.corpus.stage_files import Marker, StageFolder, key_of, read_rows, sha256_of, told_of
 from tilewise.corpus.stats import TOKENS, Tally

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class RunnerMap:
-    """Calls a function with items where a runner works; fits ``dedup_steps.Map``."""
+    """Calls a function with items where a runner works; fits ``dedup.steps.Map``."""
 
     runner: Runner
 

@@ -12,9 +12,9 @@ from time import perf_counter
 from types import ModuleType
 from typing import Any, Final, cast
 
+from tilewise.corpus.crawl.step import EXTRACT, READ
 from tilewise.corpus.page_watch import has_culprit, note
 from tilewise.corpus.plan import Run
-from tilewise.corpus.read_step import EXTRACT, READ
 from tilewise.corpus.stage_files import StageFolder, Told, key_of, write_whole, writing
 from tilewise.corpus.stages import (
     BEFORE,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from tilewise.corpus.config import CorpusConfig, RunConfig
-from tilewise.corpus.read import extent, is_remote, remote_matches
+from tilewise.corpus.crawl.read import extent, is_remote, remote_matches
 from tilewise.corpus.stage_files import write_whole
 from tilewise.errors import ConfigError, SourceError
 from tilewise.settings import digest, plain, with_values

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from tilewise.corpus.filter_text import filter_text
+from tilewise.corpus.crawl.step import EXTRACT, READ, read_shard
+from tilewise.corpus.filters.preliminary import filter_text
 from tilewise.corpus.plan import Run
-from tilewise.corpus.read_step import EXTRACT, READ, read_shard
 from tilewise.corpus.stage_files import StageFolder, Told
 from tilewise.corpus.steps import Outcome, Step, filtered, shard_key
 from tilewise.runners.work import Runner
@@ -87,32 +87,32 @@ def _prelim_text(run: Run) -> ShardWork:
 
 
 def _dedup(run: Run) -> ShardWork:
-    from tilewise.corpus.dedup_stage import open_dedup  # noqa: PLC0415 - see above
+    from tilewise.corpus.dedup.stage import open_dedup  # noqa: PLC0415 - see above
 
     return open_dedup(run)
 
 
 def _find_duplicates(run: Run, runner: Runner, told: Told) -> None:
-    from tilewise.corpus.dedup_stage import find  # noqa: PLC0415 - see above
+    from tilewise.corpus.dedup.stage import find  # noqa: PLC0415 - see above
 
     find(run, runner, told)
 
 
 def _images(run: Run) -> ShardWork:
-    from tilewise.corpus.image_stage import open_images  # noqa: PLC0415 - see above
+    from tilewise.corpus.images.stage import open_images  # noqa: PLC0415 - see above
 
     return open_images(run)
 
 
 def _find_images(run: Run, runner: Runner, told: Told) -> None:
-    from tilewise.corpus.image_stage import find  # noqa: PLC0415 - see above
+    from tilewise.corpus.images.stage import find  # noqa: PLC0415 - see above
 
     find(run, runner, told)
 
 
 def _detailed_text(run: Run) -> ShardWork:
-    from tilewise.corpus.filter_full import filter_full  # noqa: PLC0415 - see above
-    from tilewise.corpus.scorers import from_files  # noqa: PLC0415
+    from tilewise.corpus.filters.detailed import filter_full  # noqa: PLC0415 - see above
+    from tilewise.corpus.filters.scorers import from_files  # noqa: PLC0415
 
     cfg = run.cfg.detailed_text
     step = partial(filter_full, cfg=cfg, scorers=from_files(run.cfg.scorers))

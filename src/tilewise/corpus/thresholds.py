@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tilewise.corpus import filter_full, filter_text, images
 from tilewise.corpus.config import CorpusConfig
-from tilewise.corpus.image_measure import filters_off
-from tilewise.corpus.scorers import from_files
+from tilewise.corpus.filters import detailed, preliminary
+from tilewise.corpus.filters.scorers import from_files
+from tilewise.corpus.images import rules as images
+from tilewise.corpus.images.measure import filters_off
 
 Limits = tuple[float | None, float | None]
 """The least and the greatest value with which a document is kept; None where there is no limit."""
@@ -15,10 +16,10 @@ Limits = tuple[float | None, float | None]
 
 def limits(cfg: CorpusConfig, stage: str) -> Mapping[str, Limits]:
     """The limits of the values that a stage measures; of values without limits nothing."""
-    if stage == filter_text.STAGE:
-        return filter_text.thresholds(cfg.prelim_text)
-    if stage == filter_full.STAGE:
-        return filter_full.thresholds(cfg.detailed_text)
+    if stage == preliminary.STAGE:
+        return preliminary.thresholds(cfg.prelim_text)
+    if stage == detailed.STAGE:
+        return detailed.thresholds(cfg.detailed_text)
     if stage == images.STAGE:
         return {"min_images": (cfg.image.min_images, None)}
     return {}

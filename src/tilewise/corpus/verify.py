@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tilewise.corpus.crawl.step import EXTRACT
 from tilewise.corpus.final_stage import form_folder
 from tilewise.corpus.pipeline import read_summary
 from tilewise.corpus.plan import Run
-from tilewise.corpus.read_step import EXTRACT
 from tilewise.corpus.stage_files import Marker, StageFolder, Told, read_lines
 from tilewise.corpus.stages import BEFORE, STAGES, count_shards
 from tilewise.corpus.stats import MEASURES, Tally, tally_of, total

@@ -1,0 +1,1 @@
+"""Documents, addresses and lines that are there more than once."""

@@ -1,0 +1,1 @@
+"""Finished documents as other forms of data."""

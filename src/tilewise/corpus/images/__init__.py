@@ -1,0 +1,1 @@
+"""Images of documents: fetched, measured, and judged."""

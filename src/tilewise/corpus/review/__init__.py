@@ -1,0 +1,1 @@
+"""Documents judged by people, and rules by those judgements."""
