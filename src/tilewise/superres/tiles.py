@@ -2,8 +2,8 @@
 
 Tiles overlap by as far as the enlarger sees, and what only one of two neighbours sees whole is
 taken from that one. So there is nothing to blend: tiles give what the whole image gives, up to the
-rounding of sums. Beyond its borders the image is mirrored as far as the enlarger sees: the zeros that
-networks set there would draw a grey line around white pages.
+rounding of sums. Beyond its borders the image is mirrored as far as the enlarger sees: the zeros
+that networks set there would draw a grey line around white pages.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def _enlarged(rows: Rows, plan: Plan, enlarger: Enlarger, work: Work) -> Iterato
 
 
 def _mirrored(start: int, stop: int, length: int) -> NDArray[np.intp]:
-    """Places from start to stop, those beyond 0 and length mirrored there, the edge not repeated."""
+    """Places from start to stop, mirrored at 0 and length; the edge itself is not repeated."""
     place = np.arange(start, stop) % max(1, 2 * length - 2)
     return np.minimum(place, np.abs(2 * length - 2 - place))
 
