@@ -58,7 +58,7 @@ class SdanLossConfig:
     dropout: float = 0.25
     unaligned: float = 0.0
     unmoved: float = 0.0
-    pin: float = 1.0
+    pin: float = 3.0
     has_colour_match: bool = True
 
     def __post_init__(self) -> None:
