@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewise.records import Pixels
+from tilewise.superres.resample import mirrored
 
 Floats = NDArray[np.float32]
 
@@ -41,20 +42,12 @@ def deblurred(pixels: Pixels, sigma: float, floor: float) -> Pixels:
     out = np.empty(channels.shape, np.uint8)
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
-            rows = _mirrored(top - margin, min(top + TILE, height) + margin, height)
-            cols = _mirrored(left - margin, min(left + TILE, width) + margin, width)
+            rows = mirrored(top - margin, min(top + TILE, height) + margin, height)
+            cols = mirrored(left - margin, min(left + TILE, width) + margin, width)
             seen = channels[rows[:, None], cols].astype(np.float32)
             made = _filtered(seen, sigma, floor)[margin:-margin, margin:-margin]
             out[top : top + TILE, left : left + TILE] = made.round().clip(0, 255).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(out, pixels.shape)) if is_grey else out
-
-
-def _mirrored(start: int, stop: int, size: int) -> NDArray[np.intp]:
-    """Places from start to stop, those outside mirrored into 0 to size."""
-    if size == 1:
-        return np.zeros(stop - start, np.intp)
-    place = np.arange(start, stop) % (2 * size - 2)
-    return np.minimum(place, 2 * size - 2 - place)
 
 
 def _filtered(part: Floats, sigma: float, floor: float) -> Floats:

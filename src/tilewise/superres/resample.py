@@ -111,3 +111,9 @@ _KERNELS: Final[
     dict[Kernel, tuple[float, Callable[[NDArray[np.float64]], NDArray[np.float64]]]]
 ] = {"bicubic": (2.0, _bicubic), "lanczos": (3.0, _lanczos)}
 """Radius in pixels, and the curve."""
+
+
+def mirrored(start: int, stop: int, length: int) -> NDArray[np.intp]:
+    """Places from start to stop, mirrored at 0 and length; the edge itself is not repeated."""
+    place = np.arange(start, stop) % max(1, 2 * length - 2)
+    return np.minimum(place, np.abs(2 * length - 2 - place))

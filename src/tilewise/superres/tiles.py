@@ -23,6 +23,7 @@ from tilewise.superres.resample import (
     Floats,
     Kernel,
     Taps,
+    mirrored,
     resize_cols,
     resize_rows,
     taps,
@@ -214,14 +215,14 @@ def _enlarged(rows: Rows, plan: Plan, enlarger: Enlarger, work: Work) -> Iterato
     scale, radius = enlarger.scale, enlarger.radius
     total, done = plan.rows * plan.cols, 0
     for top, bottom in _cuts(plan.height, plan.tile_height):
-        down = _mirrored(top - radius, bottom + radius, plan.height)
+        down = mirrored(top - radius, bottom + radius, plan.height)
         first = int(down.min())
         seen = rows(first, int(down.max()) + 1)[down - first]
         shape = ((bottom - top) * scale, plan.width * scale, plan.channels)
         strip = np.empty(shape, np.float32)
         for left, right in _cuts(plan.width, plan.tile_width):
             _check_cancel(work, done, total)
-            across = _mirrored(left - radius, right + radius, plan.width)
+            across = mirrored(left - radius, right + radius, plan.width)
             inner = (slice(radius, radius + bottom - top), slice(radius, radius + right - left))
             tile = _tile(seen[:, across], inner, enlarger)
             done += 1
@@ -234,12 +235,6 @@ def _enlarged(rows: Rows, plan: Plan, enlarger: Enlarger, work: Work) -> Iterato
             strip[:, left * scale : right * scale] = tile
             work.progress(done, total)
         yield strip
-
-
-def _mirrored(start: int, stop: int, length: int) -> NDArray[np.intp]:
-    """Places from start to stop, mirrored at 0 and length; the edge itself is not repeated."""
-    place = np.arange(start, stop) % max(1, 2 * length - 2)
-    return np.minimum(place, np.abs(2 * length - 2 - place))
 
 
 def _cuts(length: int, step: int) -> Iterator[tuple[int, int]]:
