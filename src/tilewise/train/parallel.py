@@ -48,6 +48,11 @@ from tilewise.train.ranks import (
 WAIT_S: Final = 3.0
 """How long a rank that has lost another waits to hear why."""
 
+_KEPT: Final[list[object]] = []
+"""Groups and what holds them, until the process ends. The group's destructor waits for its thread
+with the interpreter's lock held, and that thread may be waiting for the lock to let go of a tensor:
+a rank whose work was done then stood still for ever."""
+
 _WHY: Final = "tilewise/why"
 _TOLD: Final = "tilewise/told"
 _LOST: Final = ("gloo", "NCCL", "onnection closed", "onnection reset", "Broken pipe", "imed out")
@@ -79,6 +84,7 @@ def joined(run: RunConfig) -> Iterator[Together]:
             f"the processes of this run do not find each other ({_first_line(err)}); see that all "
             "were started with the same address and number of processes."
         ) from err
+    _KEPT.append(dist.group.WORLD)
     store = dist.distributed_c10d._get_default_store()
     with _patient() as is_failing:
         try:
@@ -153,6 +159,7 @@ class Together:
             device_ids=[self._device] if self._device.type == "cuda" else None,
             gradient_as_bucket_view=True,
         )
+        _KEPT.append(whole)
         return lambda batch: _Sums(*whole(batch))
 
     def summing(self, *, is_last: bool) -> AbstractContextManager[None]:
