@@ -154,9 +154,7 @@ def test_the_exported_network_enlarges_a_picture_as_the_program_does(tmp_path: P
         rgb = np.asarray(opened.convert("RGB"), np.float32) / np.float32(255)
     export_onnx(load("x4"), tmp_path / "x4.onnx", name="sdan-x4")
     by = enlarger("ours", 4)
-    border = [(by.radius, by.radius)] * 2 + [
-        (0, 0)
-    ]  # the program mirrors pictures at their borders
+    border = [(by.radius, by.radius)] * 2 + [(0, 0)]  # mirrored, as the program does
     given = np.pad(rgb, border, "reflect").transpose(2, 0, 1)[None]
     (found,) = _session(tmp_path / "x4.onnx").run(None, {"image": given})
     inner = slice(4 * by.radius, -4 * by.radius)
